@@ -1,0 +1,21 @@
+/** Tests run on the sources; end-to-end tests also use the built packages, as a user would. */
+module.exports = {
+  rootDir: __dirname,
+  roots: ["<rootDir>/test"],
+  testMatch: ["**/*.test.ts"],
+  testEnvironment: "node",
+  transform: {
+    "^.+\\.ts$": [
+      "@swc/jest",
+      { jsc: { parser: { syntax: "typescript" }, target: "es2023" }, module: { type: "commonjs" } },
+    ],
+  },
+  moduleNameMapper: {
+    "^@pulumi-machines/sdk$": "<rootDir>/sdk/src/index.ts",
+    "^@pulumi-machines/sdk/(duration|dedalus/wire|dedalus/rules)$": "<rootDir>/sdk/src/$1.ts",
+    "^@pulumi-machines/local$": "<rootDir>/local/src/index.ts",
+    "^pulumi-machines$": "<rootDir>/provider/src/index.ts",
+    "^pulumi-machines/dynamic$": "<rootDir>/provider/src/dynamic.ts",
+  },
+  testTimeout: 30_000,
+};
