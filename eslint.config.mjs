@@ -10,7 +10,10 @@ const outside = {
   regex: "(^|/)(examples|test|tools)(/|$)",
   message: "Nothing imports examples, test or tools.",
 };
-const index = { regex: "(^\\.{1,2}$|/index(\\.js)?$)", message: "Import the module itself; index.ts only re-exports." };
+const index = {
+  regex: "(^\\.{1,2}$|/index(\\.js)?$)",
+  message: "Import the module itself; index.ts only re-exports.",
+};
 
 export default tseslint.config(
   { ignores: ["**/dist/**", "**/node_modules/**", ".state/**", "test/contracts/**"] },
@@ -56,7 +59,8 @@ export default tseslint.config(
     files: ["local/src/**/*.ts"],
     rules: forbid(deep, outside, index, {
       regex: "^(@pulumi/|pulumi-machines|undici|@pulumi-machines/sdk$)",
-      message: "Of the sdk the control plane imports the wire modules only, so that it cannot share a client's bug.",
+      message:
+        "Of the sdk the control plane imports the wire modules only, so that it cannot share a client's bug.",
     }),
   },
   {

@@ -1,0 +1,95 @@
+/**
+ * What runs machines. The engine decides, a driver does; it keeps no opinion about phases.
+ *
+ * Every method is idempotent, and a driver keeps what it needs to find a machine again in the machine's own
+ * folder, so that it can be called after a kill -9 of the control plane at any point.
+ */
+import type { MachineSize } from "./record";
+
+export interface MachineSpec extends MachineSize {
+  id: string;
+  /** Host name inside the machine. */
+  hostname: string;
+}
+
+/** A driver could not do what was asked. `message` holds the system's own words. */
+export class DriverError extends Error {
+  override readonly name = "DriverError";
+  constructor(
+    /** Short and stable, becomes the machine's `reason`: "sandbox_unusable", "start_failed", ... */
+    readonly reason: string,
+    message: string,
+    /** True when doing the same again may help. */
+    readonly retryable: boolean,
+    options?: ErrorOptions,
+  ) {
+    super(message, options);
+  }
+}
+
+export interface ExecSpec {
+  executionId: string;
+  machineId: string;
+  /** argv, execve style: no shell. */
+  command: string[];
+  cwd?: string;
+  env: Record<string, string>;
+  stdin?: string;
+}
+
+/**
+ * A command that runs in a machine. Its process, output files and exit status outlive the control plane: what is in
+ * `folder` is all that `attachExec` needs.
+ */
+export interface RunningExec {
+  /** Output files, appended to by the command itself. Offsets never move, also when old bytes were dropped. */
+  readonly stdoutPath: string;
+  readonly stderrPath: string;
+  /** Resolves when the command has ended (also when it was killed or its machine went); never rejects. */
+  readonly exited: Promise<ExecExit>;
+  /** Kills the command and everything it started that is still below it. */
+  kill(signal?: "SIGTERM" | "SIGKILL"): Promise<void>;
+}
+
+export interface ExecExit {
+  /** As a shell says it: 128 + n when a signal ended it. Null when it could not be learned (the host went down). */
+  exitCode: number | null;
+  signal: number | null;
+  /** Set when the command could not be started at all: the system's own words. */
+  startError?: string;
+}
+
+export interface Driver {
+  readonly name: "sandbox" | "process" | "null";
+  /**
+   * What of a machine's size this host does not enforce, in words for a machine's `reason`,
+   * such as "storage limit"; empty when everything is enforced.
+   */
+  readonly notEnforced: readonly string[];
+  /** What this driver does not isolate, one line a warning, for the terminal at start. */
+  readonly warnings: readonly string[];
+
+  /** Makes the machine's disk when there is none and starts its processes; returns at once when they run already. */
+  start(spec: MachineSpec, options: { signal: AbortSignal }): Promise<void>;
+  /** True when the machine's processes run. */
+  isRunning(machineId: string): Promise<boolean>;
+  /** Calls back once when the machine's processes end without `stop` or `destroy`; returns what cancels it. */
+  onExit(machineId: string, listener: (words: string) => void): () => void;
+  /** Ends every process of the machine and keeps its disk. */
+  stop(machineId: string): Promise<void>;
+  /** Ends every process and removes disk, mounts, cgroups and files. */
+  destroy(machineId: string): Promise<void>;
+  /** Applies new limits to a running machine; a no-op for one that does not run. */
+  resize(spec: MachineSpec): Promise<void>;
+
+  exec(spec: ExecSpec): Promise<RunningExec>;
+  /** The command of an earlier life of the control plane, running or ended; undefined when nothing is left of it. */
+  attachExec(machineId: string, executionId: string): Promise<RunningExec | undefined>;
+  /** Removes the output files of a command. */
+  forgetExec(machineId: string, executionId: string): Promise<void>;
+
+  /** Destroys every machine of this state folder that is not in `known`; returns their ids. */
+  sweep(known: ReadonlySet<string>): Promise<string[]>;
+  /** Lets go of watchers and timers; machines keep running. */
+  close(): Promise<void>;
+}
