@@ -89,6 +89,8 @@ export interface Machine {
   status: MachineStatus;
   /** ISO 8601; in lists only. */
   createdAt?: string;
+  /** The service's name for the request that answered this; set by the client. */
+  requestId?: string;
   /** The answer as it came, with the fields that this version does not know. */
   raw: Readonly<Record<string, unknown>>;
 }
@@ -123,7 +125,7 @@ export const machineAnswer = machineFields
       }),
       createdAt: wire.created_at,
       raw: wire,
-    }) as Machine;
+    });
   });
 
 export interface Page<T> {
@@ -165,6 +167,8 @@ export interface Execution {
   stderrTruncated?: boolean;
   /** When to ask again while the machine wakes, in milliseconds. */
   retryAfterMs?: number;
+  /** The service's name for the request that answered this; set by the client. */
+  requestId?: string;
   raw: Readonly<Record<string, unknown>>;
 }
 

@@ -1,0 +1,298 @@
+/**
+ * The one request path: auth, deadline, idempotency key, retries, and every failure as a typed error without a key in
+ * it. Knows nothing of machines; a vendor's error envelopes come in as `readError`.
+ */
+import { Agent, type Dispatcher } from "undici";
+import { answerFailure, requestIdOf, rawBodyLimit, type ErrorReader } from "./answer-failure";
+import { readText } from "./body-text";
+import { connectionFailure, type Failure } from "./connection-failure";
+import { startDeadline, type Deadline } from "./deadline";
+import type { Deps } from "./deps";
+import { DeadlineError, ProtocolError, UsageError, type ErrorFacts, type MachinesError } from "./errors";
+import { makeIdempotencyKey } from "./idempotency-key";
+import { redactCause, redactDeep, redactor, type Redact } from "./redact";
+import { firstHeader, retryDelay, type Headers } from "./retry-timing";
+
+export const httpDefaults = {
+  /** The whole call, all its attempts together. */
+  timeoutMs: 60_000,
+  connectTimeoutMs: 5_000,
+  /** Silence within one attempt, after which it counts as lost. */
+  attemptTimeoutMs: 25_000,
+  maxAnswerBytes: 32 * 1024 * 1024,
+} as const;
+
+export interface TransportSettings {
+  /** Without a slash at its end; a path prefix is kept. */
+  baseUrl: URL;
+  /** Sent with every request: authorization, organization. */
+  headers: Readonly<Record<string, string>>;
+  secrets: readonly string[];
+  timeoutMs: number;
+  maxRetries: number;
+  readError: ErrorReader;
+}
+
+export interface CallOptions {
+  /** Gives the call up; it then rejects with the signal's reason. */
+  signal?: AbortSignal | undefined;
+  /** The whole call with its retries, in milliseconds; default 60000, past it DeadlineError. */
+  timeoutMs?: number | undefined;
+}
+
+export interface MutationOptions extends CallOptions {
+  /** The same for every attempt at the same change; default a new UUIDv7 for each call. */
+  idempotencyKey?: string | undefined;
+}
+
+export interface Call {
+  /** What is tried, for messages: `create a machine`. */
+  what: string;
+  machineId?: string;
+  method: "GET" | "POST" | "PATCH" | "DELETE" | "PUT";
+  /** Below the base URL, its segments encoded. */
+  path: string;
+  query?: Readonly<Record<string, string | number | undefined>>;
+  body?: unknown;
+  headers?: Readonly<Record<string, string | undefined>>;
+  maxRetries?: number;
+  options?: MutationOptions | undefined;
+}
+
+export interface JsonAnswer {
+  status: number;
+  /** Undefined when the answer has no body. */
+  body: unknown;
+  requestId?: string;
+}
+
+export interface StreamAnswer {
+  body: Dispatcher.ResponseData["body"];
+  /** True when an end without an error is known to be the real end, not a cut. */
+  endIsCertain: boolean;
+  requestId?: string;
+}
+
+type Result<T> = { value: T } | Failure;
+type Response = Dispatcher.ResponseData;
+
+export class Transport {
+  readonly redact: Redact;
+  private readonly agent = new Agent({ connect: { timeout: httpDefaults.connectTimeoutMs } });
+
+  constructor(
+    readonly settings: TransportSettings,
+    readonly deps: Deps,
+  ) {
+    this.redact = redactor(settings.secrets);
+  }
+
+  /** A request whose answer is one JSON document. */
+  async json(call: Call): Promise<JsonAnswer> {
+    const deadline = this.startDeadline(call);
+    try {
+      return await this.send(call, deadline, {}, (response) => this.readJson(call, response));
+    } finally {
+      deadline.dispose();
+    }
+  }
+
+  /** A request whose answer is an event stream; the time limit ends with its headers, the signal stays. */
+  async stream(call: Call): Promise<StreamAnswer> {
+    const deadline = this.startDeadline(call);
+    try {
+      const answer = await this.send(call, deadline, { bodyTimeout: 0 }, async (response) =>
+        this.openStream(call, response),
+      );
+      deadline.stopClock();
+      answer.body.once("close", () => deadline.dispose());
+      return answer;
+    } catch (error) {
+      deadline.dispose();
+      throw error;
+    }
+  }
+
+  /** Ends every connection at once; what is under way fails with `client_closed`. */
+  async close(): Promise<void> {
+    await this.agent.destroy();
+  }
+
+  /** An error of this client, with the keys taken out of all that it says. */
+  error<E extends MachinesError>(kind: new (facts: ErrorFacts) => E, facts: ErrorFacts): E {
+    const { cause, ...rest } = facts;
+    return new kind({ ...redactDeep(rest, this.redact), cause: redactCause(cause, this.redact) });
+  }
+
+  private clean(error: MachinesError): MachinesError {
+    return this.error(error.constructor as new (facts: ErrorFacts) => MachinesError, {
+      ...error,
+      message: error.message,
+      cause: error.cause,
+    });
+  }
+
+  private async send<T>(
+    call: Call,
+    deadline: Deadline,
+    limits: { bodyTimeout?: number },
+    accept: (response: Response) => Promise<Result<T>>,
+  ): Promise<T> {
+    const request = { ...this.wireRequest(call), ...limits, signal: deadline.signal };
+    const maxRetries = call.maxRetries ?? this.settings.maxRetries;
+    for (let number = 0; ; number++) {
+      deadline.signal.throwIfAborted();
+      const result = await this.attempt(call, request, accept);
+      if ("value" in result) return result.value;
+      const error = this.clean(result.error);
+      this.lastFailure.set(deadline.signal, error);
+      deadline.signal.throwIfAborted();
+      const remainingMs = deadline.remainingMs();
+      const attempt = { number, maxRetries, remainingMs, repeatable: true };
+      const delayMs = retryDelay(result.outcome, attempt, this.deps.random());
+      if (delayMs === undefined) throw error;
+      const count = `attempt ${String(number + 1)} of ${String(maxRetries + 1)}`;
+      this.deps.log(`${error.message} [${error.code}; ${count}, again in ${String(delayMs)} ms]`);
+      await this.deps.sleep(delayMs, deadline.signal);
+    }
+  }
+
+  private async attempt<T>(
+    call: Call,
+    request: Dispatcher.RequestOptions,
+    accept: (response: Response) => Promise<Result<T>>,
+  ): Promise<Result<T>> {
+    try {
+      const response = await this.agent.request(request);
+      if (response.statusCode >= 200 && response.statusCode < 300) return await accept(response);
+      const { text } = await readText(response.body, rawBodyLimit, this.redact);
+      return answerFailure(
+        { ...this.about(call), status: response.statusCode, headers: response.headers, text },
+        this.settings.readError,
+        this.deps.now(),
+      );
+    } catch (thrown) {
+      return connectionFailure(thrown, this.about(call).trying, call.machineId);
+    }
+  }
+
+  private wireRequest(call: Call): Dispatcher.RequestOptions {
+    const { baseUrl, headers } = this.settings;
+    const search = queryText(call.query ?? {});
+    // Made here, before the first attempt, so that every attempt carries the same key.
+    const key =
+      call.method === "GET"
+        ? undefined
+        : (call.options?.idempotencyKey ?? makeIdempotencyKey(this.deps.now()));
+    if (key !== undefined && !/^[\x21-\x7e]{1,255}$/.test(key)) {
+      throw this.error(UsageError, {
+        message: `${call.what}: the idempotency key must be 1 to 255 printable ASCII characters without spaces`,
+        code: "invalid_argument",
+      });
+    }
+    const all: Record<string, string | undefined> = {
+      accept: "application/json",
+      "user-agent": "pulumi-machines-sdk",
+      ...headers,
+      "content-type": call.body === undefined ? undefined : "application/json",
+      "idempotency-key": key,
+      ...call.headers,
+    };
+    return {
+      origin: baseUrl.origin,
+      path: baseUrl.pathname.replace(/\/+$/, "") + call.path + (search ? `?${search}` : ""),
+      method: call.method,
+      headers: Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)),
+      body: call.body === undefined ? null : JSON.stringify(call.body),
+      headersTimeout: httpDefaults.attemptTimeoutMs,
+      bodyTimeout: httpDefaults.attemptTimeoutMs,
+    };
+  }
+
+  private async readJson(call: Call, response: Response): Promise<Result<JsonAnswer>> {
+    const { statusCode: status, headers } = response;
+    const requestId = requestIdOf(headers);
+    const answer = requestId === undefined ? { status } : { status, requestId };
+    const { text, cut } = await readText(response.body, httpDefaults.maxAnswerBytes);
+    const about = { ...this.about(call), status, requestId };
+    if (cut) {
+      const limit = `${String(httpDefaults.maxAnswerBytes / 1024 / 1024)} MiB`;
+      const message = `${about.trying}: the answer is larger than ${limit}. Ask for less, such as a smaller page.`;
+      const error = new ProtocolError({ ...about, message, code: "answer_too_large" });
+      return { error, outcome: { kind: "final" } };
+    }
+    if (text === "") return { value: { ...answer, body: undefined } };
+    try {
+      return { value: { ...answer, body: JSON.parse(text) as unknown } };
+    } catch {
+      // The parser's own message quotes the body, and a quote can cut a key in half.
+      const message = `${about.trying}: answered ${String(status)} with a body that is not JSON`;
+      const rawBody = this.redact(text).slice(0, rawBodyLimit);
+      const error = new ProtocolError({ ...about, message, code: "unreadable_answer", rawBody });
+      // Without a length nobody can tell a cut answer from a whole one.
+      return { error, outcome: { kind: firstHeader(headers, "content-length") ? "final" : "lost" } };
+    }
+  }
+
+  private openStream(call: Call, response: Response): Result<StreamAnswer> {
+    const { body, headers, statusCode: status } = response;
+    const requestId = requestIdOf(headers);
+    // A stream that is given up raises an error that nobody waits for any more.
+    body.on("error", () => undefined);
+    if (firstHeader(headers, "content-type")?.split(";")[0]?.trim().toLowerCase() !== "text/event-stream") {
+      body.destroy();
+      const about = this.about(call);
+      const message = `${about.trying}: answered ${String(status)} with something that is no event stream`;
+      const error = new ProtocolError({ ...about, message, status, requestId, code: "no_event_stream" });
+      return { error, outcome: { kind: "final" } };
+    }
+    const endIsCertain = hasCertainEnd(headers);
+    return { value: requestId === undefined ? { body, endIsCertain } : { body, endIsCertain, requestId } };
+  }
+
+  private readonly lastFailure = new WeakMap<AbortSignal, MachinesError>();
+
+  private startDeadline(call: Call): Deadline {
+    const timeoutMs = call.options?.timeoutMs ?? this.settings.timeoutMs;
+    const deadline: Deadline = startDeadline({
+      outer: call.options?.signal,
+      timeoutMs,
+      now: () => this.deps.now(),
+      onExpiry: () => {
+        const cause = this.lastFailure.get(deadline.signal);
+        const last = cause ? ` The last failure: ${cause.message}` : "";
+        const { trying, machineId } = this.about(call);
+        const message = `${trying}: no answer within ${String(timeoutMs)} ms.${last}`;
+        return this.error(DeadlineError, {
+          message,
+          code: "deadline_exceeded",
+          machineId,
+          retryable: true,
+          cause,
+        });
+      },
+    });
+    return deadline;
+  }
+
+  private about(call: Call): { trying: string; machineId?: string } {
+    const { origin, pathname } = this.settings.baseUrl;
+    const trying = `${call.what} at ${origin}${pathname.replace(/\/+$/, "")}`;
+    return call.machineId === undefined ? { trying } : { trying, machineId: call.machineId };
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
+
+function queryText(query: NonNullable<Call["query"]>): string {
+  const search = new URLSearchParams();
+  for (const [key, value] of Object.entries(query)) if (value !== undefined) search.set(key, String(value));
+  return search.toString();
+}
+
+/** Only chunks on a connection that stays open end visibly; otherwise a cut looks like the end. */
+const hasCertainEnd = (headers: Headers): boolean =>
+  /chunked/i.test(firstHeader(headers, "transfer-encoding") ?? "") &&
+  !/close/i.test(firstHeader(headers, "connection") ?? "");
