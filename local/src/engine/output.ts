@@ -1,0 +1,54 @@
+/** Reads a command's output file in pieces that never cut a UTF-8 character in two. */
+import { open } from "node:fs/promises";
+
+/** Largest piece, in bytes. */
+export const pieceBytes = 65_536;
+
+/** How many bytes at the start of `bytes` are whole UTF-8 characters; broken ones count as whole. */
+export function wholeCharacters(bytes: Uint8Array): number {
+  // A character has at most 4 bytes: look back at most 3 for one that has begun and not ended.
+  for (let back = 1; back <= Math.min(3, bytes.length); back++) {
+    const byte = bytes[bytes.length - back] ?? 0;
+    if ((byte & 0b1100_0000) === 0b1000_0000) continue;
+    const length = byte >= 0b1111_0000 ? 4 : byte >= 0b1110_0000 ? 3 : byte >= 0b1100_0000 ? 2 : 1;
+    return length > back ? bytes.length - back : bytes.length;
+  }
+  return bytes.length;
+}
+
+/** Where the next pieces begin and end, from `from` to the end of the file; the last may wait for its other half. */
+export async function* pieces(
+  path: string,
+  from: number,
+  ended: boolean,
+): AsyncGenerator<{ from: number; to: number }> {
+  const file = await open(path, "r").catch(() => undefined);
+  if (!file) return;
+  try {
+    const buffer = Buffer.allocUnsafe(pieceBytes);
+    for (let at = from; ;) {
+      const { bytesRead } = await file.read(buffer, 0, pieceBytes, at);
+      if (bytesRead === 0) return;
+      const whole = wholeCharacters(buffer.subarray(0, bytesRead));
+      const length = whole === 0 || (ended && bytesRead < pieceBytes) ? (ended ? bytesRead : whole) : whole;
+      if (length === 0) return;
+      yield { from: at, to: at + length };
+      at += length;
+    }
+  } finally {
+    await file.close();
+  }
+}
+
+/** The text of bytes [from, to) of a file; broken UTF-8 becomes U+FFFD. Empty when the file is gone. */
+export async function textBetween(path: string, from: number, to: number): Promise<string> {
+  const file = await open(path, "r").catch(() => undefined);
+  if (!file) return "";
+  try {
+    const buffer = Buffer.alloc(Math.max(to - from, 0));
+    const { bytesRead } = await file.read(buffer, 0, buffer.length, from);
+    return buffer.toString("utf8", 0, bytesRead);
+  } finally {
+    await file.close();
+  }
+}

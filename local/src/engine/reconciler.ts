@@ -1,0 +1,351 @@
+/**
+ * One actor per machine: it drives the observed phase to the desired state, one step after the other. It keeps nothing
+ * that matters in memory: after a kill -9 the next actor reads the record and goes on, since every step of a driver may
+ * be repeated.
+ */
+import { setTimeout as sleep } from "node:timers/promises";
+import type { RevisionLog } from "../events";
+import type { Faults, TransitionName } from "../faults";
+import { type Database, machineFromRow, saveRevision, type Tx } from "../store/store";
+import type { Capacity } from "./capacity";
+import { Refusal } from "./control-plane";
+import { type Driver, DriverError, type MachineSpec } from "./driver";
+import { desire, move, nextStep, type Observation, type Step } from "./machine";
+import type { MachineRecord } from "./record";
+
+/** What the actor tells the part that runs commands. */
+export interface ExecutionHooks {
+  machineRuns(machineId: string): void;
+  /** The machine's processes are about to be ended, for this reason. */
+  machineStops(machineId: string, why: string): void;
+  /** The machine rests without running: commands that wait for it cannot start. */
+  machineRests(machine: MachineRecord): void;
+  isBusy(machineId: string): boolean;
+}
+
+export interface Host {
+  readonly db: Database;
+  readonly log: RevisionLog;
+  readonly driver: Driver;
+  readonly faults: Faults;
+  readonly capacity: Capacity;
+  readonly now: () => Date;
+  readonly report: (message: string, error?: unknown) => void;
+  readonly executions: () => ExecutionHooks;
+}
+
+/** Processes that end by themselves more often than this within the window are not started again. */
+const maxExits = 3;
+const exitWindowMs = 60_000;
+/** Waits before an actor that could not write to the store tries again. */
+const storeRetryMs = 1_000;
+const maxTimerMs = 2_147_483_647;
+
+export class MachineActor {
+  private tail: Promise<unknown> = Promise.resolve();
+  private looping: Promise<void> | undefined;
+  private dirty = false;
+  private closed = false;
+  private operation = new AbortController();
+  private autosleep: NodeJS.Timeout | undefined;
+  private stopWatching: (() => void) | undefined;
+  private exits: number[] = [];
+
+  constructor(
+    readonly id: string,
+    private readonly host: Host,
+  ) {}
+
+  /** Runs one at a time for this machine. Whoever changes the record reads it again inside. */
+  exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.tail.then(work);
+    this.tail = result.catch(() => undefined);
+    return result;
+  }
+
+  /** @throws Refusal machine_not_found */
+  async load(): Promise<MachineRecord> {
+    const row = await this.host.db
+      .selectFrom("machines")
+      .selectAll()
+      .where("id", "=", this.id)
+      .executeTakeFirst();
+    if (!row) throw new Refusal("machine_not_found", `machine ${this.id} does not exist`);
+    return machineFromRow(row);
+  }
+
+  /** Writes a new revision, and what belongs to it, in one transaction; then tells the log and goes on. */
+  async commit(next: MachineRecord, withIt?: (tx: Tx) => Promise<void>): Promise<void> {
+    await this.host.db.transaction().execute(async (tx) => {
+      await saveRevision(tx, next);
+      await withIt?.(tx);
+    });
+    this.host.log.publish(next);
+    if (next.phase === "destroying") this.operation.abort();
+    this.poke();
+  }
+
+  /** Says that there may be something to do. */
+  poke(): void {
+    this.dirty = true;
+    this.looping ??= this.loop().finally(() => {
+      this.looping = undefined;
+      if (this.dirty && !this.closed) this.poke();
+    });
+  }
+
+  /** Counts as activity: autosleep begins anew. Call it inside `exclusive`. */
+  async touch(tx: Tx): Promise<void> {
+    const at = this.host.now().toISOString();
+    await tx.updateTable("machines").set({ last_activity_at: at }).where("id", "=", this.id).execute();
+  }
+
+  async close(): Promise<void> {
+    this.closed = true;
+    clearTimeout(this.autosleep);
+    this.stopWatching?.();
+    this.operation.abort();
+    await this.looping;
+    await this.tail;
+  }
+
+  private async loop(): Promise<void> {
+    while (this.dirty && !this.closed) {
+      this.dirty = false;
+      // Before the record is read: a deletion that comes from now on aborts what is decided on it.
+      this.operation = new AbortController();
+      try {
+        const machine = await this.load();
+        const step = nextStep(machine);
+        if (step === "rest") this.rest(machine);
+        else {
+          await this.take(step, machine);
+          this.dirty = true;
+        }
+      } catch (error) {
+        if (error instanceof Refusal && error.code === "machine_not_found") return;
+        this.host.report(`machine ${this.id}: could not go on, trying again`, error);
+        this.dirty = true;
+        await sleep(storeRetryMs, undefined, { signal: this.operation.signal }).catch(() => undefined);
+      }
+    }
+  }
+
+  private async take(step: Exclude<Step, "rest">, machine: MachineRecord): Promise<void> {
+    const { signal } = this.operation;
+    clearTimeout(this.autosleep);
+    try {
+      switch (step) {
+        case "place":
+          return await this.place(machine, signal);
+        case "start":
+          return await this.start(machine, signal);
+        case "stop":
+          return await this.stop(machine, signal);
+        case "destroy":
+          return await this.destroy(machine, signal);
+      }
+    } catch (error) {
+      // A deletion, or the end of the control plane, came in between: the record says what is next.
+      if (signal.aborted) return;
+      await this.fail(error);
+    }
+  }
+
+  private async place(machine: MachineRecord, signal: AbortSignal): Promise<void> {
+    const { capacity } = this.host;
+    if (machine.phase !== "placement_pending") {
+      await this.moveTo(machine, { phase: "placement_pending", reason: "waiting for room" });
+      return;
+    }
+    await this.rehearse("place", machine, signal);
+    const deadline = Date.now() + capacity.limits.placementTimeoutMs;
+    while (!capacity.take(this.id, machine)) {
+      const never = capacity.neverFits(machine);
+      const leftMs = deadline - Date.now();
+      if (never !== undefined || leftMs <= 0) {
+        throw new DriverError("insufficient_capacity", never ?? `no room for it (${capacity.free()})`, true);
+      }
+      await capacity.changed(leftMs, signal);
+      signal.throwIfAborted();
+    }
+    await this.moveTo(machine, { phase: "starting", reason: "placed" });
+  }
+
+  private async start(machine: MachineRecord, signal: AbortSignal): Promise<void> {
+    const { driver, capacity } = this.host;
+    await this.rehearse("start", machine, signal);
+    await driver.start(specOf(machine), { signal });
+    await this.exclusive(async () => {
+      const now = await this.load();
+      if (now.phase !== "starting") return;
+      if (!sameSize(now, machine)) {
+        capacity.hold(this.id, now);
+        await driver.resize(specOf(now));
+      }
+      await this.commit(move(now, { phase: "running", reason: runningReason(driver) }, this.at()));
+    });
+  }
+
+  private async stop(machine: MachineRecord, signal: AbortSignal): Promise<void> {
+    if (machine.phase !== "stopping") {
+      await this.moveTo(machine, { phase: "stopping", reason: "sleep requested" });
+      return;
+    }
+    await this.rehearse("stop", machine, signal);
+    this.unwatch();
+    this.host.executions().machineStops(this.id, "the machine went to sleep");
+    await this.host.driver.stop(this.id);
+    this.host.capacity.release(this.id);
+    await this.moveTo(machine, { phase: "sleeping", reason: machine.reason });
+  }
+
+  private async destroy(machine: MachineRecord, signal: AbortSignal): Promise<void> {
+    await this.rehearse("destroy", machine, signal);
+    this.unwatch();
+    this.host.executions().machineStops(this.id, "the machine was destroyed");
+    await this.host.driver.destroy(this.id);
+    this.host.capacity.release(this.id);
+    await this.moveTo(machine, { phase: "destroyed", reason: "deleted" });
+  }
+
+  /** Waits or fails as the fault script says. */
+  private async rehearse(on: TransitionName, machine: MachineRecord, signal: AbortSignal): Promise<void> {
+    const fault = this.host.faults.forTransition(on, machine);
+    if (!fault) return;
+    if (fault.stallMs > 0) await sleep(fault.stallMs, undefined, { signal });
+    if (fault.fail) throw new DriverError(fault.fail.reason, fault.fail.lastError, fault.fail.retryable);
+  }
+
+  /** Commits a move unless the machine has moved on by itself meanwhile. */
+  private async moveTo(machine: MachineRecord, to: Observation): Promise<void> {
+    await this.exclusive(async () => {
+      const now = await this.load();
+      if (now.phase === machine.phase) await this.commit(move(now, to, this.at()));
+    });
+  }
+
+  private async fail(error: unknown): Promise<void> {
+    const { driver, capacity, report } = this.host;
+    if (!(error instanceof DriverError)) report(`machine ${this.id}: unexpected error`, error);
+    const machine = await this.load();
+    this.unwatch();
+    if (machine.phase !== "destroying") {
+      // Half-started processes would run without anybody knowing.
+      await driver.stop(this.id).catch((stopError: unknown) => {
+        report(`machine ${this.id}: could not clear up after a failure`, stopError);
+      });
+    }
+    capacity.release(this.id);
+    const words = error instanceof Error ? error.message : String(error);
+    await this.moveTo(machine, {
+      phase: "failed",
+      reason: error instanceof DriverError ? error.reason : "internal_error",
+      lastError: words,
+      retryable: error instanceof DriverError ? error.retryable : true,
+    });
+  }
+
+  private rest(machine: MachineRecord): void {
+    const hooks = this.host.executions();
+    if (machine.phase === "running") {
+      this.watch();
+      hooks.machineRuns(this.id);
+      this.armAutosleep(machine);
+      return;
+    }
+    hooks.machineRests(machine);
+    if (machine.phase === "destroyed") void this.close();
+  }
+
+  private watch(): void {
+    if (this.stopWatching) return;
+    const { driver, report } = this.host;
+    const ended = (words: string) => {
+      this.unwatch();
+      this.exclusive(() => this.processesEnded(words)).catch((error: unknown) => {
+        report(`machine ${this.id}: could not record that its processes ended`, error);
+      });
+    };
+    this.stopWatching = driver.onExit(this.id, ended);
+    // They may have ended before anybody watched.
+    driver.isRunning(this.id).then(
+      (runs) => {
+        if (!runs && this.stopWatching) ended("its processes ended right after the start");
+      },
+      (error: unknown) => {
+        report(`machine ${this.id}: could not tell whether it runs`, error);
+      },
+    );
+  }
+
+  private unwatch(): void {
+    this.stopWatching?.();
+    this.stopWatching = undefined;
+  }
+
+  /** The machine's processes are gone though nobody stopped it: start it again from its disk, within reason. */
+  async processesEnded(words: string): Promise<void> {
+    const machine = await this.load();
+    if (machine.phase !== "running" || this.closed) return;
+    const now = Date.now();
+    this.exits = [...this.exits.filter((at) => now - at < exitWindowMs), now];
+    if (this.exits.length > maxExits) {
+      this.host.capacity.release(this.id);
+      await this.commit(
+        move(
+          machine,
+          { phase: "failed", reason: "crash_loop", lastError: words, retryable: true },
+          this.at(),
+        ),
+      );
+    } else {
+      await this.commit(
+        move(
+          machine,
+          { phase: "starting", reason: "started again from its disk", lastError: words },
+          this.at(),
+        ),
+      );
+    }
+  }
+
+  private armAutosleep(machine: MachineRecord): void {
+    clearTimeout(this.autosleep);
+    if (machine.autosleepSeconds === 0 || this.host.executions().isBusy(this.id)) return;
+    const due = Date.parse(machine.lastActivityAt) + machine.autosleepSeconds * 1000;
+    const waitMs = Math.min(Math.max(due - this.host.now().getTime(), 0), maxTimerMs);
+    this.autosleep = setTimeout(() => {
+      this.exclusive(() => this.sleepIfIdle()).catch((error: unknown) => {
+        this.host.report(`machine ${this.id}: autosleep failed`, error);
+      });
+    }, waitMs);
+  }
+
+  private async sleepIfIdle(): Promise<void> {
+    const machine = await this.load();
+    const idleMs = this.host.now().getTime() - Date.parse(machine.lastActivityAt);
+    if (machine.phase !== "running" || machine.autosleepSeconds === 0 || this.closed) return;
+    if (idleMs < machine.autosleepSeconds * 1000 || this.host.executions().isBusy(this.id)) this.poke();
+    else await this.commit(desire(machine, "sleeping", "autosleep", this.at()));
+  }
+
+  private at(): string {
+    return this.host.now().toISOString();
+  }
+}
+
+export const specOf = (machine: MachineRecord): MachineSpec => ({
+  id: machine.id,
+  hostname: `dm-${machine.id}`.slice(0, 63),
+  vcpu: machine.vcpu,
+  memoryMiB: machine.memoryMiB,
+  storageGiB: machine.storageGiB,
+});
+
+const sameSize = (a: MachineRecord, b: MachineRecord): boolean =>
+  a.vcpu === b.vcpu && a.memoryMiB === b.memoryMiB && a.storageGiB === b.storageGiB;
+
+/** "ready", and what of the size the host cannot enforce. */
+const runningReason = (driver: Driver): string =>
+  driver.notEnforced.length === 0 ? "ready" : `ready; not enforced here: ${driver.notEnforced.join(", ")}`;
