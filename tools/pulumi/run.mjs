@@ -1,0 +1,84 @@
+/**
+ * `npm run pulumi -- ARGUMENTS`: the Pulumi CLI with the project's settings (see README.md here).
+ * `node tools/pulumi/run.mjs --where`: says as JSON which CLI, which backend and which environment that is.
+ */
+import { spawn } from "node:child_process";
+import { mkdir } from "node:fs/promises";
+import { join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { findUsersBackend, projectFolder } from "./backend.mjs";
+import { isLocal, localState, pulumiEnvironment } from "./environment.mjs";
+import { findPulumi, NoPulumiError } from "./find.mjs";
+import { progressOn } from "./progress.mjs";
+import { endBySignal, hasTerminal, isForwarded, onEndingSignal } from "./terminal-signals.mjs";
+
+const repoRoot = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/, "");
+
+/** npm changes into the repository before it runs a script; the user means the folder where they typed. */
+const userFolder = () =>
+  (process.env.npm_lifecycle_event === "pulumi" && process.env.INIT_CWD) || process.cwd();
+
+async function find(log) {
+  const abort = new AbortController();
+  const stopListening = onEndingSignal((name) => abort.abort(name));
+  try {
+    return await findPulumi({ log, signal: abort.signal });
+  } finally {
+    stopListening();
+  }
+}
+
+async function settle(args, cwd) {
+  const log = progressOn(process.stderr);
+  const cli = await find(log);
+  const env = process.env;
+  const usersBackend = await findUsersBackend({ env, cwd: projectFolder(args, cwd) });
+  const local = localState(repoRoot);
+  const ownBackend = isLocal({ env, usersBackend }, local);
+  if (ownBackend) await mkdir(local.folder, { recursive: true });
+  const environment = pulumiEnvironment({ binDir: cli.binDir, repoRoot, env, usersBackend });
+  return { cli, usersBackend: ownBackend ? undefined : usersBackend, environment, log };
+}
+
+async function printWhere() {
+  const { cli, usersBackend, environment } = await settle([], userFolder());
+  const additions = Object.entries(environment).filter(([name, value]) => process.env[name] !== value);
+  const backend = usersBackend
+    ? { own: false, ...usersBackend }
+    : { own: true, url: environment.PULUMI_BACKEND_URL };
+  console.log(JSON.stringify({ ...cli, backend, environment: Object.fromEntries(additions) }, undefined, 2));
+}
+
+async function runCli(args) {
+  const cwd = userFolder();
+  const { cli, usersBackend, environment, log } = await settle(args, cwd);
+  if (usersBackend)
+    log.note(`Using your Pulumi backend (${usersBackend.url ?? "Pulumi Cloud"}, from ${usersBackend.from}).`);
+  const child = spawn(join(cli.binDir, "pulumi"), args, { cwd, env: environment, stdio: "inherit" });
+  const terminal = hasTerminal();
+  const stopListening = onEndingSignal((name) => {
+    if (isForwarded(name, { terminal })) child.kill(name);
+  });
+  const [code, signal] = await new Promise((resolve, reject) => {
+    child.once("error", reject);
+    child.once("exit", (...end) => resolve(end));
+  });
+  stopListening();
+  if (signal) endBySignal(signal);
+  else process.exitCode = code;
+}
+
+const args = process.argv.slice(2);
+try {
+  await (args[0] === "--where" ? printWhere() : runCli(args));
+} catch (error) {
+  if (["SIGINT", "SIGTERM", "SIGHUP"].includes(error)) {
+    process.stderr.write("Cancelled; nothing was left behind.\n");
+    endBySignal(error);
+  } else if (error instanceof NoPulumiError) {
+    process.stderr.write(`${error.message}\n`);
+    process.exitCode = 1;
+  } else {
+    throw error;
+  }
+}
