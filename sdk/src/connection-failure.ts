@@ -81,7 +81,7 @@ const untrusted: Kind = {
 
 /** @param trying such as `create a machine at http://127.0.0.1:4590/dedalus` */
 export function connectionFailure(thrown: unknown, trying: string, machineId?: string): Failure {
-  const raw = codeOf(thrown);
+  const raw = codeOf(thrown) || (isCutAnswer(thrown) ? "HPE_INVALID_EOF_STATE" : "");
   const known = kinds[raw] ?? (isCertificateCode(raw) ? untrusted : undefined);
   const at = { machineId, cause: thrown };
   if (known) {
@@ -98,9 +98,9 @@ export function connectionFailure(thrown: unknown, trying: string, machineId?: s
       outcome: { kind },
     };
   }
-  const text = thrown instanceof Error ? thrown.message : String(thrown);
-  if (raw.startsWith("HPE_") || raw === "UND_ERR_HEADERS_OVERFLOW") {
-    const message = `${trying}: the answer is not readable as HTTP (${raw}: ${text}). Check that the base URL names the API.`;
+  const text = field(thrown, "message") || String(thrown);
+  if (field(thrown, "name") === "HTTPParserError" || raw === "UND_ERR_HEADERS_OVERFLOW") {
+    const message = `${trying}: the answer is not readable as HTTP (${text}). Check that the base URL names the API.`;
     return {
       error: new ProtocolError({ ...at, message, code: "not_http" }),
       outcome: { kind: "final" },
@@ -115,6 +115,10 @@ export function connectionFailure(thrown: unknown, trying: string, machineId?: s
 
 const isCertificateCode = (code: string): boolean =>
   /^(CERT_|ERR_TLS_CERT|ERR_SSL_|UNABLE_TO_|DEPTH_ZERO_|SELF_SIGNED_)/.test(code);
+
+/** The parser's error for a chunked answer that ends early has a text but no code. */
+const isCutAnswer = (thrown: unknown): boolean =>
+  field(thrown, "name") === "HTTPParserError" && field(thrown, "message").includes("Invalid EOF state");
 
 const field = (value: unknown, name: string): string => {
   const found = typeof value === "object" && value !== null ? (value as Record<string, unknown>)[name] : "";

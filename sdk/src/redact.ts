@@ -1,5 +1,5 @@
 /** Takes the keys out of everything that a person may read, also when a server echoes them back. Pure. */
-import { inspect } from "node:util";
+import { inspect, types } from "node:util";
 
 export type Redact = (text: string) => string;
 
@@ -32,9 +32,9 @@ export function redactCause(cause: unknown, redact: Redact): unknown {
   // The HTTP parser's error, for one, carries the bytes that it could not read.
   const shown = inspect(cause, { depth: 6, maxStringLength: Infinity });
   if (redact(shown) === shown) return cause;
-  const message = cause instanceof Error ? cause.message : shown;
+  const message = types.isNativeError(cause) ? cause.message : shown;
   return Object.assign(new Error(redact(message)), {
-    name: cause instanceof Error ? cause.name : "Error",
+    name: types.isNativeError(cause) ? cause.name : "Error",
     stack: undefined,
   });
 }

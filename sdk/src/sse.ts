@@ -30,8 +30,8 @@ export class EventDecoder {
     this.parser = createParser({
       maxBufferSize: maxEventChars,
       onEvent: ({ event, id, data }) => {
-        if (data.length > maxEventChars) this.tooLarge = true;
-        else this.ready.push({ name: event, id, data });
+        this.tooLarge ||= data.length > maxEventChars;
+        if (!this.tooLarge) this.ready.push({ name: event, id, data });
       },
       onError: (error) => {
         if (error.type === "max-buffer-size-exceeded") this.tooLarge = true;
@@ -45,25 +45,27 @@ export class EventDecoder {
 
   /** The stream is over: what a last carriage return completed is still an event. */
   end(): ServerEvent[] {
-    return this.endsInCarriageReturn ? this.feed("\n") : [];
+    return this.feed(this.endsInCarriageReturn ? "\n" : "");
   }
 
   private feed(text: string): ServerEvent[] {
-    if (text !== "") {
+    if (text !== "" && !this.tooLarge) {
       this.parser.feed(text);
       this.endsInCarriageReturn = text.endsWith("\r");
     }
-    if (this.tooLarge) {
-      throw new ProtocolError({
-        message: `an event of the stream is larger than ${String(this.maxEventChars)} characters`,
-        code: "event_too_large",
-      });
-    }
+    // What came whole before the oversized event is still handed on; the error follows it.
+    if (this.tooLarge && this.ready.length === 0) throw tooLargeError(this.maxEventChars);
     const events = this.ready;
     if (events.length > 0) this.ready = [];
     return events;
   }
 }
+
+const tooLargeError = (limit: number): ProtocolError =>
+  new ProtocolError({
+    message: `an event of the stream is larger than ${String(limit)} characters`,
+    code: "event_too_large",
+  });
 
 export interface EventStreamOptions {
   /** Asked anew before each wait, in milliseconds; default 45000. */
