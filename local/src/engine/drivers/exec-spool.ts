@@ -1,0 +1,104 @@
+/** The files of one command: what it reads, what it wrote, how it ended. */
+import { execFile } from "node:child_process";
+import { chown, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { promisify } from "node:util";
+import { DriverError, type ExecExit, type ExecSpec } from "../driver";
+import { exportText } from "./exec-scripts";
+import type { ProcessIdentity } from "./process-table";
+
+const run = promisify(execFile);
+const shellName = /^[A-Za-z_][A-Za-z0-9_]*$/;
+/** A hole begins and ends at a page of the file system. */
+const pageBytes = 4096;
+
+export interface Spool {
+  readonly folder: string;
+  readonly stdoutPath: string;
+  readonly stderrPath: string;
+}
+
+export function spoolAt(folder: string): Spool {
+  return { folder, stdoutPath: join(folder, "stdout"), stderrPath: join(folder, "stderr") };
+}
+
+/**
+ * Makes the files of a command. `owner` is who may open them again from inside, so that `/dev/stdout` works there.
+ * @throws DriverError bad_command: an empty command, a NUL in it, or a variable whose name no shell can export.
+ */
+export async function createSpool(folder: string, spec: ExecSpec, owner?: number): Promise<Spool> {
+  checkCommand(spec);
+  const spool = spoolAt(folder);
+  await mkdir(folder, { recursive: true, mode: 0o700 });
+  const texts: [string, string][] = [
+    ["stdout", ""],
+    ["stderr", ""],
+    ["start-error", ""],
+  ];
+  if (Object.keys(spec.env).length > 0) texts.push(["env", exportText(spec.env)]);
+  if (spec.stdin !== undefined) texts.push(["stdin", spec.stdin]);
+  for (const [name, text] of texts) {
+    await writeFile(join(folder, name), text, { mode: 0o600 });
+    if (owner !== undefined) await chown(join(folder, name), owner, owner);
+  }
+  return spool;
+}
+
+function checkCommand(spec: ExecSpec): void {
+  const refuse = (words: string): never => {
+    throw new DriverError("bad_command", words, false);
+  };
+  if (!spec.command[0]) refuse("the command is empty: give at least a program's name");
+  if ([...spec.command, spec.cwd ?? "", ...Object.values(spec.env)].some((text) => text.includes("\0"))) {
+    refuse("a NUL character cannot be passed to a program: remove it from the command, cwd or env");
+  }
+  const wrong = Object.keys(spec.env).find((name) => !shellName.test(name));
+  if (wrong !== undefined) {
+    refuse(`env name ${JSON.stringify(wrong)}: use letters, digits and _, not beginning with a digit`);
+  }
+}
+
+/** Undefined until the command has ended. */
+export async function readExit(folder: string): Promise<ExecExit | undefined> {
+  const text = await readFile(join(folder, "exit"), "utf8").catch(() => undefined);
+  if (text === undefined) return undefined;
+  const exitCode = Number(text);
+  const startError = await readStartError(folder);
+  // A shell cannot tell `exit 137` from a kill: both read as signal 9, as they do at a prompt.
+  const signal = startError === undefined && exitCode > 128 && exitCode <= 128 + 64 ? exitCode - 128 : null;
+  return { exitCode, signal, ...(startError === undefined ? {} : { startError }) };
+}
+
+/** Bounded: the system's words are a few lines. */
+async function readStartError(folder: string): Promise<string | undefined> {
+  const text = await readFile(join(folder, "start-error"), "utf8").catch(() => "");
+  // The shell's own name and line number say nothing to a user.
+  const words = text.replace(/^\S*sh: (line )?\d+: /gm, "").trim();
+  return words === "" ? undefined : words.slice(0, 4096);
+}
+
+/** The process that runs outside and waits for the command; undefined when it has not written its name yet. */
+export async function readWrapper(folder: string): Promise<ProcessIdentity | undefined> {
+  const text = await readFile(join(folder, "pid"), "utf8").catch(() => "");
+  const found = /^(\d+) (.+)\n$/.exec(text);
+  return found?.[2] === undefined ? undefined : { pid: Number(found[1]), startTime: found[2] };
+}
+
+/**
+ * Gives back the disk space of all but about the last `keepBytes` of an output file; offsets do not move, since the
+ * dropped part becomes a hole that reads as zeros.
+ *
+ * Answers the offset of the first byte that is kept: 0 when nothing was dropped, which is also so where the file
+ * system or the host (no `fallocate`) cannot do it.
+ */
+export async function trimSpool(path: string, keepBytes: number): Promise<number> {
+  const { size } = await stat(path);
+  const drop = Math.floor((size - keepBytes) / pageBytes) * pageBytes;
+  if (drop <= 0) return 0;
+  try {
+    await run("fallocate", ["--punch-hole", "--offset", "0", "--length", String(drop), path]);
+    return drop;
+  } catch {
+    return 0; // the output stays whole: more disk is used, nothing is lost
+  }
+}

@@ -1,0 +1,154 @@
+/**
+ * Machines as plain processes, anywhere with a POSIX shell: a folder that is HOME and working folder, and a process that
+ * stands for the machine. It isolates nothing, and what leaves its session or process group escapes a stop.
+ */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { mkdir, readdir, realpath, rm } from "node:fs/promises";
+import { join } from "node:path";
+import { DriverError, type Driver, type ExecSpec, type MachineSpec, type RunningExec } from "../driver";
+import { execScript } from "./exec-scripts";
+import { readWrapper } from "./exec-spool";
+import { ExitWatch } from "./exit-watch";
+import {
+  machineFolder,
+  machineIds,
+  makePrivate,
+  readRuntime,
+  removeTree,
+  writeWhole,
+  type MachineFolder,
+} from "./machine-folder";
+import { findByArguments, findProcess, isAlive, signalProcess } from "./process-table";
+import { ShellExecs } from "./shell-exec";
+import { signalTree } from "./signal-tree";
+import { waitUntil } from "./wait-until";
+
+/** Names the process that stands for a machine, together with the machine's folder. */
+const keeperTag = "pulumi-machines-keeper";
+const keeperScript = "trap : TERM HUP; while :; do sleep 2147483647 & wait $!; done";
+const endMs = 10_000;
+
+export class ProcessDriver implements Driver {
+  readonly name = "process";
+  readonly notEnforced = ["memory limit", "cpu limit", "process limit", "storage limit"];
+  readonly warnings = [
+    "Machines run as plain processes of this user: files, processes, host name and network are the host's own.",
+    "A process that leaves its session or process group (a daemon) is not ended by sleep or destroy.",
+  ];
+  private readonly watch = new ExitWatch(
+    (id) => this.isRunning(id),
+    async () => "the process that stands for the machine was killed",
+  );
+  private readonly execs = new ShellExecs("command");
+
+  private constructor(
+    private readonly stateDir: string,
+    private readonly script: string,
+  ) {}
+
+  static async create({ stateDir }: { stateDir: string }): Promise<ProcessDriver> {
+    await mkdir(stateDir, { recursive: true, mode: 0o700 });
+    const real = await realpath(stateDir);
+    const scripts = join(real, "process");
+    await makePrivate(scripts);
+    await writeWhole(join(scripts, "exec.sh"), execScript);
+    return new ProcessDriver(real, join(scripts, "exec.sh"));
+  }
+
+  async start(spec: MachineSpec, { signal }: { signal: AbortSignal }): Promise<void> {
+    signal.throwIfAborted();
+    const machine = machineFolder(this.stateDir, spec.id);
+    if (await this.isRunning(spec.id)) return;
+    await endKeepers(machine); // of a start that was killed before it wrote the pid down
+    for (const name of ["", "root", "exec"]) await makePrivate(join(machine.path, name));
+    const child = spawn("/bin/sh", ["-c", keeperScript, keeperTag, machine.path], {
+      detached: true,
+      stdio: "ignore",
+      cwd: "/",
+      env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin" },
+    });
+    await once(child, "spawn");
+    child.unref();
+    child.once("exit", () => void this.watch.look(spec.id));
+    const seen = child.pid === undefined ? undefined : await findProcess(child.pid);
+    if (!seen) throw new DriverError("start_failed", "the process that stands for the machine ended", true);
+    await writeWhole(machine.runtime, JSON.stringify({ pid: seen.pid, startTime: seen.startTime }));
+  }
+
+  async isRunning(machineId: string): Promise<boolean> {
+    const keeper = await readRuntime(machineFolder(this.stateDir, machineId));
+    return keeper !== undefined && (await isAlive(keeper));
+  }
+
+  onExit(machineId: string, listener: (words: string) => void): () => void {
+    return this.watch.onExit(machineId, listener);
+  }
+
+  async stop(machineId: string): Promise<void> {
+    this.watch.forget(machineId);
+    const machine = machineFolder(this.stateDir, machineId);
+    for (const name of await readdir(machine.execs).catch(() => [] as string[])) {
+      const wrapper = await readWrapper(join(machine.execs, name));
+      if (wrapper) await signalTree(wrapper, "SIGKILL", "command");
+    }
+    const keeper = await readRuntime(machine);
+    if (keeper && (await isAlive(keeper))) signalGroup(keeper.pid);
+    await endKeepers(machine);
+    const ended = await waitUntil(async () => !(keeper && (await isAlive(keeper))), { withinMs: endMs });
+    if (!ended) throw new DriverError("stop_failed", `process ${keeper?.pid} did not end; try again`, true);
+    await rm(machine.runtime, { force: true });
+  }
+
+  async destroy(machineId: string): Promise<void> {
+    await this.stop(machineId);
+    await removeTree(machineFolder(this.stateDir, machineId).path);
+  }
+
+  async resize(): Promise<void> {
+    return undefined; // nothing is limited
+  }
+
+  async exec(spec: ExecSpec): Promise<RunningExec> {
+    const machine = machineFolder(this.stateDir, spec.machineId);
+    if (!(await this.isRunning(spec.machineId))) {
+      throw new DriverError("not_running", `machine ${spec.machineId} does not run: start it first`, true);
+    }
+    const home = join(machine.path, "root");
+    return this.execs.start(machine, spec, {
+      script: this.script,
+      prefix: [],
+      cgroups: [],
+      cwd: home,
+      env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: home, SHELL: "/bin/sh", LANG: "C.UTF-8" },
+    });
+  }
+
+  async attachExec(machineId: string, executionId: string): Promise<RunningExec | undefined> {
+    return this.execs.attach(machineFolder(this.stateDir, machineId), executionId);
+  }
+
+  async forgetExec(machineId: string, executionId: string): Promise<void> {
+    await this.execs.forget(machineFolder(this.stateDir, machineId), executionId);
+  }
+
+  async sweep(known: ReadonlySet<string>): Promise<string[]> {
+    const unknown = (await machineIds(this.stateDir)).filter((id) => !known.has(id));
+    for (const id of unknown) await this.destroy(id);
+    return unknown;
+  }
+
+  async close(): Promise<void> {
+    this.watch.close();
+    this.execs.close();
+  }
+}
+
+/** The keeper leads a group of its own, in which is nothing but its `sleep`. */
+function signalGroup(leader: number): void {
+  signalProcess(-leader, "SIGKILL");
+}
+
+async function endKeepers(machine: MachineFolder): Promise<void> {
+  for (const pid of findByArguments(keeperTag, machine.path)) signalGroup(pid);
+}

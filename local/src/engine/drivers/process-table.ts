@@ -1,0 +1,109 @@
+/**
+ * The host's processes. A process is named by its pid and its start time, because pids are reused; on Linux the start
+ * time includes the boot, because both begin again with every boot.
+ */
+import { execFile } from "node:child_process";
+import { readdirSync, readFileSync } from "node:fs";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+export interface ProcessIdentity {
+  pid: number;
+  startTime: string;
+}
+
+export interface ProcessRow extends ProcessIdentity {
+  parent: number;
+  group: number;
+  /** 0 where the system does not tell. */
+  session: number;
+}
+
+const onLinux = process.platform === "linux";
+let boot: string | undefined;
+
+/** Empty where the system has none. */
+export function bootId(): string {
+  boot ??= onLinux ? readFileSync("/proc/sys/kernel/random/boot_id", "utf8").trim() : "";
+  return boot;
+}
+
+/** Every process but zombies. */
+export async function processTable(): Promise<ProcessRow[]> {
+  if (!onLinux) return parsePs((await run("ps", ["-A", "-o", psColumns], psOptions)).stdout);
+  return readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? (readProc(Number(name)) ?? []) : []));
+}
+
+export async function findProcess(pid: number): Promise<ProcessRow | undefined> {
+  if (onLinux) return readProc(pid);
+  const found = await run("ps", ["-o", psColumns, "-p", String(pid)], psOptions).catch(() => undefined);
+  return parsePs(found?.stdout ?? "")[0];
+}
+
+export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
+  return (await findProcess(identity.pid))?.startTime === identity.startTime;
+}
+
+/** The processes whose arguments hold all of these words, each as one argument. Linux only: empty elsewhere. */
+export function findByArguments(...words: string[]): number[] {
+  if (!onLinux) return [];
+  return readdirSync("/proc").flatMap((name) => {
+    if (!/^\d+$/.test(name)) return [];
+    try {
+      const given = readFileSync(`/proc/${name}/cmdline`, "utf8").split("\0");
+      return words.every((word) => given.includes(word)) ? [Number(name)] : [];
+    } catch {
+      return []; // it ended while we looked
+    }
+  });
+}
+
+/** Everything below `root`, and everything in its session or group: children whose parent has gone stay in those. */
+export function treeOf(rows: readonly ProcessRow[], root: number): ProcessRow[] {
+  const below = new Set<number>([root]);
+  for (let before = 0; before !== below.size;) {
+    before = below.size;
+    for (const row of rows) {
+      if (below.has(row.parent) || row.session === root || row.group === root) below.add(row.pid);
+    }
+  }
+  below.delete(root);
+  return rows.filter((row) => below.has(row.pid));
+}
+
+/** Sends a signal; a process that has gone is no error. */
+export function signalProcess(pid: number, signal: NodeJS.Signals): void {
+  try {
+    process.kill(pid, signal);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "ESRCH") throw error;
+  }
+}
+
+function readProc(pid: number): ProcessRow | undefined {
+  let text: string;
+  try {
+    text = readFileSync(`/proc/${pid}/stat`, "utf8");
+  } catch {
+    return undefined; // no such process
+  }
+  // The name in parentheses may hold anything, spaces and parentheses too.
+  const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
+  const [state, parent, group, session] = fields;
+  if (state === "Z" || state === "X") return undefined;
+  const startTime = `${bootId()}.${fields[19] ?? ""}`;
+  return { pid, parent: Number(parent), group: Number(group), session: Number(session), startTime };
+}
+
+const psColumns = "pid=,ppid=,pgid=,stat=,lstart=";
+const psOptions = { env: { ...process.env, LC_ALL: "C" } };
+
+function parsePs(text: string): ProcessRow[] {
+  return text.split("\n").flatMap((line) => {
+    const [pid, parent, group, state, ...started] = line.trim().split(/\s+/);
+    if (!pid || state?.startsWith("Z")) return [];
+    const startTime = started.join(" ");
+    return [{ pid: Number(pid), parent: Number(parent), group: Number(group), session: 0, startTime }];
+  });
+}

@@ -1,0 +1,127 @@
+/** Where on this host a cgroup with a memory, cpu or pids limit can be made: v1 and v2, each probed by doing it. */
+import { execFile } from "node:child_process";
+import { mkdir, readFile, rmdir, writeFile } from "node:fs/promises";
+import { dirname, join } from "node:path";
+import { promisify } from "node:util";
+
+const run = promisify(execFile);
+
+export const controllers = ["memory", "cpu", "pids"] as const;
+export type Controller = (typeof controllers)[number];
+
+/** One folder below which a machine's cgroup can be made, and what it then limits. */
+export interface Hierarchy {
+  version: 1 | 2;
+  /** Holds one cgroup a machine; made when needed, removed with the last machine. */
+  parent: string;
+  controllers: Controller[];
+}
+
+/** The parts that work here; a controller that is in none is not enforced. `name` is unique to the state folder. */
+export async function findHierarchies(name: string): Promise<Hierarchy[]> {
+  const mounts = await cgroupMounts();
+  const found: Hierarchy[] = [];
+  for (const controller of controllers) {
+    if (found.some((one) => one.controllers.includes(controller))) continue;
+    const v1 = mounts.find((mount) => mount.version === 1 && mount.options.includes(controller));
+    const mount = v1 ?? mounts.find((one) => one.version === 2);
+    if (!mount) continue;
+    const wanted = mount.version === 2 ? [...controllers] : [controller];
+    const usable = await firstUsable(mount, name, wanted);
+    if (!usable) continue;
+    const same = found.find((one) => one.parent === usable.parent);
+    if (same) same.controllers.push(controller);
+    else found.push(usable);
+  }
+  return found;
+}
+
+/** Makes the parent, with its controllers passed on to its children. */
+export async function openParent(hierarchy: Hierarchy): Promise<void> {
+  if (hierarchy.version === 2) await passOn(dirname(hierarchy.parent), hierarchy.controllers);
+  await mkdir(hierarchy.parent, { recursive: true });
+  if (hierarchy.version === 2) await passOn(hierarchy.parent, hierarchy.controllers);
+}
+
+/** Removes the parent when no machine's cgroup is left in it. */
+export async function closeParent(hierarchy: Hierarchy): Promise<void> {
+  await rmdir(hierarchy.parent).catch(() => undefined); // still in use, or gone
+}
+
+interface Mount {
+  version: 1 | 2;
+  folder: string;
+  options: string[];
+  /** From the top of the hierarchy down to the cgroup that we are in. */
+  bases: string[];
+}
+
+async function cgroupMounts(): Promise<Mount[]> {
+  const [table, own] = await Promise.all([
+    readFile("/proc/self/mountinfo", "utf8").catch(() => ""),
+    readFile("/proc/self/cgroup", "utf8").catch(() => ""),
+  ]);
+  return table.split("\n").flatMap((line) => {
+    const [left, right] = line.split(" - ");
+    const [, , , root, folder] = left?.split(" ") ?? [];
+    const [type, , options = ""] = right?.split(" ") ?? [];
+    if (!root || !folder || (type !== "cgroup" && type !== "cgroup2")) return [];
+    const version = type === "cgroup2" ? 2 : 1;
+    const list = options.split(",");
+    const path = ownPath(own, version === 2 ? [] : list);
+    // A machine must outlive the service that started the control plane, so the top is tried first.
+    const steps = path.startsWith(root) ? path.slice(root.length).split("/").filter(Boolean) : [];
+    return [{ version, folder, options: list, bases: steps.reduce(deeper, [folder]) } satisfies Mount];
+  });
+}
+
+function deeper(bases: string[], step: string): string[] {
+  return [...bases, join(bases.at(-1) ?? "/", step)];
+}
+
+/** A line reads `4:memory:/some/path`, or `0::/some/path` for v2. */
+function ownPath(text: string, options: string[]): string {
+  for (const line of text.split("\n")) {
+    const [, names = "", ...path] = line.split(":");
+    const matches =
+      options.length === 0 ? names === "" : names.split(",").some((one) => options.includes(one));
+    if (line && matches) return path.join(":");
+  }
+  return "/";
+}
+
+async function firstUsable(mount: Mount, name: string, wanted: Controller[]): Promise<Hierarchy | undefined> {
+  for (const base of mount.bases) {
+    let offered = wanted;
+    if (mount.version === 2) {
+      const words = await readFile(join(base, "cgroup.controllers"), "utf8").catch(() => "");
+      offered = wanted.filter((one) => words.split(/\s+/).includes(one));
+    }
+    const hierarchy: Hierarchy = { version: mount.version, parent: join(base, name), controllers: offered };
+    if (offered.length > 0 && (await canJoin(hierarchy))) return hierarchy;
+  }
+  return undefined;
+}
+
+/** Makes a cgroup, puts a process into it, and takes all of it away again. */
+async function canJoin(hierarchy: Hierarchy): Promise<boolean> {
+  const probe = join(hierarchy.parent, `probe-${process.pid}`);
+  try {
+    await openParent(hierarchy);
+    await mkdir(probe);
+    await run("/bin/sh", ["-c", 'echo 0 >"$1/cgroup.procs"', "sh", probe]);
+    return true;
+  } catch {
+    return false; // read-only, not delegated, or not empty: the next base is tried
+  } finally {
+    await rmdir(probe).catch(() => undefined); // was never made
+    await closeParent(hierarchy);
+  }
+}
+
+async function passOn(folder: string, names: Controller[]): Promise<void> {
+  const file = join(folder, "cgroup.subtree_control");
+  const already = (await readFile(file, "utf8")).split(/\s+/);
+  const missing = names.filter((one) => !already.includes(one));
+  if (missing.length > 0) await writeFile(file, missing.map((one) => `+${one}`).join(" "));
+}

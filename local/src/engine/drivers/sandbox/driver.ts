@@ -1,0 +1,164 @@
+/** Machines as Linux namespaces, made with util-linux alone, by root or by an ordinary user. */
+import { mkdir, readdir, readFile, realpath } from "node:fs/promises";
+import { join } from "node:path";
+import { DriverError, type Driver, type ExecSpec, type MachineSpec, type RunningExec } from "../../driver";
+import { execScript } from "../exec-scripts";
+import { ExitWatch } from "../exit-watch";
+import { machineFolder, machineIds, readRuntime, removeTree, writeWhole } from "../machine-folder";
+import { ShellExecs } from "../shell-exec";
+import { waitUntil } from "../wait-until";
+import { Cgroups } from "./cgroups";
+import { endProcesses, hostEnv, isUp, launch, prepareDisk, type SandboxHost } from "./launch";
+import { enterScript, setupScript, startScript } from "./scripts";
+import { ensureTemplate, removeOtherTemplates } from "./template";
+
+/** Far above what hosts give to people, services and other containers; all machines share the range. */
+const rootUidBase = 1_879_048_192;
+const busyMs = 15_000;
+
+const insideEnv = {
+  PATH: hostEnv.PATH,
+  HOME: "/root",
+  USER: "root",
+  LOGNAME: "root",
+  SHELL: "/bin/sh",
+  LANG: "C.UTF-8",
+};
+
+export class SandboxDriver implements Driver {
+  readonly name = "sandbox";
+  readonly notEnforced: readonly string[];
+  /** The network is the host's: a machine reaches what the host reaches, its loopback too. */
+  readonly warnings = ["Machines share the host's network: ports are not isolated."];
+  private readonly watch: ExitWatch;
+  private readonly execs = new ShellExecs("waits");
+
+  private constructor(
+    private readonly host: SandboxHost,
+    private readonly cgroups: Cgroups,
+  ) {
+    this.notEnforced = [...cgroups.notEnforced, "storage limit"];
+    this.watch = new ExitWatch(
+      (id) => this.isRunning(id),
+      async (id) =>
+        (await cgroups.ranOutOfMemory(id))
+          ? "the machine's processes ended: out of memory"
+          : "the machine's processes ended: its init was killed",
+    );
+  }
+
+  /** Writes scripts and template into the state folder; starts nothing. @throws DriverError sandbox_unusable. */
+  static async create({ stateDir }: { stateDir: string }): Promise<SandboxDriver> {
+    if (process.platform !== "linux") {
+      const words = `sandboxes need Linux namespaces, and this is ${process.platform}`;
+      throw new DriverError("sandbox_unusable", words, false);
+    }
+    await mkdir(stateDir, { recursive: true, mode: 0o700 });
+    const real = await realpath(stateDir);
+    const scripts = join(real, "sandbox");
+    await mkdir(scripts, { recursive: true, mode: 0o700 });
+    const files = { start: startScript, setup: setupScript, enter: enterScript, exec: execScript };
+    for (const [name, text] of Object.entries(files)) await writeWhole(join(scripts, `${name}.sh`), text);
+    const asRoot = process.getuid?.() === 0;
+    const uidBase = asRoot ? rootUidBase : 0;
+    const host: SandboxHost = {
+      stateDir: real,
+      scripts,
+      template: await ensureTemplate(real, uidBase),
+      mode: asRoot ? "root" : "user",
+      uidBase,
+      uidCount: asRoot ? 65_536 : 1,
+    };
+    return new SandboxDriver(host, await Cgroups.probe(real));
+  }
+
+  async start(spec: MachineSpec, { signal }: { signal: AbortSignal }): Promise<void> {
+    signal.throwIfAborted();
+    const machine = machineFolder(this.host.stateDir, spec.id);
+    const isFree = async (): Promise<boolean> => {
+      signal.throwIfAborted();
+      if (await isUp(machine)) return true;
+      await prepareDisk(machine, spec, this.host);
+      await this.cgroups.set(spec.id, spec);
+      await writeWhole(join(machine.path, "template"), this.host.template);
+      const cgroups = this.cgroups.of(spec.id);
+      const onEnd = (): void => void this.watch.look(spec.id);
+      return (await launch(machine, spec, this.host, { cgroups, signal, onEnd })) === "up";
+    };
+    if (await waitUntil(isFree, { withinMs: busyMs, everyMs: 20 })) return;
+    const words = "an earlier start of this machine does not end: stop the machine, then start it again";
+    throw new DriverError("start_failed", words, true);
+  }
+
+  async isRunning(machineId: string): Promise<boolean> {
+    return isUp(machineFolder(this.host.stateDir, machineId));
+  }
+
+  onExit(machineId: string, listener: (words: string) => void): () => void {
+    return this.watch.onExit(machineId, listener);
+  }
+
+  async stop(machineId: string): Promise<void> {
+    this.watch.forget(machineId);
+    await endProcesses(machineFolder(this.host.stateDir, machineId));
+    await this.cgroups.remove(machineId);
+  }
+
+  async destroy(machineId: string): Promise<void> {
+    await this.stop(machineId);
+    await removeTree(machineFolder(this.host.stateDir, machineId).path);
+  }
+
+  async resize(spec: MachineSpec): Promise<void> {
+    if (await this.isRunning(spec.id)) await this.cgroups.set(spec.id, spec);
+  }
+
+  async exec(spec: ExecSpec): Promise<RunningExec> {
+    const machine = machineFolder(this.host.stateDir, spec.machineId);
+    const init = await readRuntime(machine);
+    if (!init || !(await isUp(machine))) {
+      throw new DriverError("not_running", `machine ${spec.machineId} does not run: start it first`, true);
+    }
+    const asOurselves = this.host.mode === "user" ? ["--preserve-credentials"] : [];
+    return this.execs.start(machine, spec, {
+      script: join(this.host.scripts, "exec.sh"),
+      prefix: [
+        ...["nsenter", "-t", String(init.pid), "-U", ...asOurselves, "-m", "-p", "-u", "-i", "-C"],
+        // Entering gives every capability of the machine's namespace; never run a command without this.
+        ...["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs", "--"],
+      ],
+      cgroups: this.cgroups.of(spec.machineId),
+      cwd: "/root",
+      env: insideEnv,
+      ...(this.host.mode === "root" ? { owner: this.host.uidBase } : {}),
+    });
+  }
+
+  async attachExec(machineId: string, executionId: string): Promise<RunningExec | undefined> {
+    return this.execs.attach(machineFolder(this.host.stateDir, machineId), executionId);
+  }
+
+  async forgetExec(machineId: string, executionId: string): Promise<void> {
+    await this.execs.forget(machineFolder(this.host.stateDir, machineId), executionId);
+  }
+
+  async sweep(known: ReadonlySet<string>): Promise<string[]> {
+    const present = new Set([...(await machineIds(this.host.stateDir)), ...(await this.cgroups.ids())]);
+    const unknown = [...present].filter((id) => !known.has(id));
+    for (const id of unknown) await this.destroy(id);
+    await removeOtherTemplates(this.host.stateDir, await this.templatesInUse());
+    return unknown;
+  }
+
+  async close(): Promise<void> {
+    this.watch.close();
+    this.execs.close();
+  }
+
+  private async templatesInUse(): Promise<Set<string>> {
+    const machines = join(this.host.stateDir, "machines");
+    const ids = await readdir(machines).catch(() => [] as string[]);
+    const names = ids.map((id) => readFile(join(machines, id, "template"), "utf8").catch(() => ""));
+    return new Set([this.host.template, ...(await Promise.all(names))]);
+  }
+}

@@ -1,0 +1,133 @@
+/** Starts the processes of one sandbox and sees that they are really up, and takes them down again. */
+import { spawn } from "node:child_process";
+import { once } from "node:events";
+import { chown, mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
+import { join } from "node:path";
+import { DriverError, type MachineSpec } from "../../driver";
+import { execTag } from "../exec-scripts";
+import { makePrivate, readRuntime, type MachineFolder } from "../machine-folder";
+import { bootId, findByArguments, isAlive, signalProcess } from "../process-table";
+import { waitUntil } from "../wait-until";
+import { startTag } from "./scripts";
+
+const startMs = 20_000;
+const endMs = 10_000;
+/** Commands record their exit within this time of their machine's end. */
+const recordMs = 2000;
+/** What start.sh ends with when another start holds the machine. */
+const busy = 75;
+
+/** How sandboxes are made by this user on this host. */
+export interface SandboxHost {
+  stateDir: string;
+  /** Folder of start.sh, setup.sh, enter.sh and exec.sh. */
+  scripts: string;
+  template: string;
+  mode: "root" | "user";
+  /** The host's uid that is 0 inside, and how many uids follow. */
+  uidBase: number;
+  uidCount: number;
+}
+
+/** True when init has said that it is ready, and lives. */
+export async function isUp(machine: MachineFolder): Promise<boolean> {
+  const init = await readRuntime(machine);
+  if (!init || !(await isAlive(init))) return false;
+  return (await readFile(join(machine.path, "ready"), "utf8").catch(() => "")) === "ready\n";
+}
+
+/** Makes the folders of a machine's disk when there are none. */
+export async function prepareDisk(
+  machine: MachineFolder,
+  spec: MachineSpec,
+  host: SandboxHost,
+): Promise<void> {
+  for (const name of ["", "work", "root", "exec"]) await makePrivate(join(machine.path, name));
+  const upper = join(machine.path, "upper");
+  if (await readFile(join(upper, "etc/hostname")).catch(() => undefined)) return;
+  // Seen inside as / and /etc, so they have those modes; the machine's own folder keeps everybody else out.
+  for (const folder of [upper, join(upper, "etc")]) {
+    await mkdir(folder, { recursive: true, mode: 0o755 });
+    if (host.mode === "root") await chown(folder, host.uidBase, host.uidBase);
+  }
+  const file = join(upper, "etc/hostname");
+  await writeFile(file, `${spec.hostname}\n`, { mode: 0o644, flag: "wx" });
+  if (host.mode === "root") await chown(file, host.uidBase, host.uidBase);
+}
+
+/**
+ * Starts the machine's processes, detached and with no pipe to us, and waits until init is up.
+ * Answers "busy" when another start, or the end of the last one, still holds the machine.
+ * @throws DriverError sandbox_unusable, with what the system said.
+ */
+export async function launch(
+  machine: MachineFolder,
+  spec: MachineSpec,
+  host: SandboxHost,
+  options: { cgroups: string[]; signal: AbortSignal; onEnd: () => void },
+): Promise<"up" | "busy"> {
+  const log = join(machine.path, "start.log");
+  const file = await open(log, "w", 0o600);
+  const child = spawn(
+    "/bin/sh",
+    [
+      join(host.scripts, "start.sh"),
+      ...[startTag, machine.path, host.mode, bootId(), host.template],
+      ...[String(host.uidBase), String(host.uidCount), spec.hostname, options.cgroups.join(" ")],
+    ],
+    // Nothing of our environment: no secret of the control plane may be read in /proc by anybody.
+    { detached: true, stdio: ["ignore", "ignore", file.fd], cwd: "/", env: hostEnv },
+  );
+  try {
+    await once(child, "spawn");
+  } finally {
+    await file.close();
+  }
+  child.unref();
+  child.once("exit", options.onEnd);
+  const over = (): boolean => child.exitCode !== null || child.signalCode !== null || options.signal.aborted;
+  const came = await waitUntil(async () => over() || (await isUp(machine)), {
+    withinMs: startMs,
+    everyMs: 3,
+  });
+  if (came && !over()) return "up";
+  if (child.exitCode === busy) return "busy";
+  await endProcesses(machine);
+  options.signal.throwIfAborted();
+  const said = (await readFile(log, "utf8").catch(() => "")).trim().slice(-4096);
+  const words =
+    said || (came ? "init ended at once and said nothing" : `init was not up after ${startMs} ms`);
+  throw new DriverError("sandbox_unusable", words, false);
+}
+
+/**
+ * Ends every process of the machine, in whatever state a start was left, and waits until they are gone.
+ * There is no grace: it is what pulling the plug is to a machine, and what was written stays written.
+ */
+export async function endProcesses(machine: MachineFolder): Promise<void> {
+  const left = async (): Promise<number[]> => {
+    const init = await readRuntime(machine);
+    const started = findByArguments(startTag, machine.path);
+    return init && (await isAlive(init)) ? [init.pid, ...started] : started;
+  };
+  const gone = await waitUntil(
+    async () => {
+      const pids = await left();
+      for (const pid of pids) signalProcess(pid, "SIGKILL");
+      return pids.length === 0;
+    },
+    { withinMs: endMs },
+  );
+  if (!gone) {
+    const pids = (await left()).join(", ");
+    throw new DriverError("stop_failed", `processes of the machine did not end: ${pids}; try again`, true);
+  }
+  // The kernel has ended the commands with init; what is left of them is our shell, writing down how.
+  await waitUntil(() => findByArguments(execTag, machine.path).length === 0, { withinMs: recordMs });
+  for (const pid of findByArguments(execTag, machine.path)) signalProcess(pid, "SIGKILL");
+  for (const name of ["runtime.json", "ready", "asks", "entered"]) {
+    await rm(join(machine.path, name), { force: true });
+  }
+}
+
+export const hostEnv = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" };

@@ -1,0 +1,133 @@
+/**
+ * The shell scripts that make a sandbox, with nothing but POSIX sh and util-linux. They are written to the state
+ * folder, so that the host's process list stays readable.
+ *
+ * There are two user namespaces, one in the other: the outer one (the host's for root, an own one for an ordinary user)
+ * mounts, the inner one holds the machine. What the outer one mounted read-only is locked in the inner one: even
+ * a command that got back every capability of its own namespace cannot remount the host's /usr. As root, the machine's
+ * uid 0 is an unprivileged uid of the host, so that /proc/sys and the like are not its own either.
+ */
+
+/** Names our processes in the host's process list, together with the machine's folder. */
+export const startTag = "pulumi-machines-start";
+
+/**
+ * $1 tag, $2 machine folder, $3 "root" or "user", $4 boot id, $5 template, $6 uid base, $7 uid count, $8 host name,
+ * $9 cgroup folders, separated by spaces. Ends with 75 when another start holds the machine.
+ */
+export const startScript = `set -eu
+folder=$2 mode=$3
+here=$(dirname "$0")
+# Held for as long as this process lives: two starts never mount one disk twice.
+exec 9>"$folder/lock"
+flock -n 9 || exit 75
+# Under memory pressure a command should go, not the machine.
+{ echo -900 >/proc/self/oom_score_adj; } 2>/dev/null || :
+for group in $9; do
+  echo 0 >"$group/cgroup.procs"
+done
+if [ "$mode" = user ]; then
+  exec unshare --user --map-root-user --mount --propagation private /bin/sh "$here/setup.sh" "$@"
+fi
+exec unshare --mount --propagation private /bin/sh "$here/setup.sh" "$@"
+`;
+
+/** Runs in the outer namespace, mounts the machine's tree, and waits for the machine to end. */
+export const setupScript = `set -eu
+tag=$1 folder=$2 mode=$3 boot=$4 template=$5 base=$6 count=$7 hostname=$8
+here=$(dirname "$0")
+cd -P "$folder"
+# Empty both before anything can be taken for a machine that is up.
+exec 7>runtime.json 8>ready
+# The tree lies on a folder that anybody may pass: the machine's root has no rights on ours.
+mount -t tmpfs -o mode=755,size=64k tmpfs root
+mkdir root/machine
+# Relative paths need no escaping for whatever the state folder is called.
+options=lowerdir=../../$template,upperdir=upper,workdir=work
+[ "$mode" = root ] || options=$options,userxattr
+mount -t overlay overlay -o "$options" root/machine
+cd root/machine
+for name in usr bin sbin lib lib32 lib64 libx32 nix; do
+  if [ -L "/$name" ] || [ -L "$name" ] || [ ! -d "/$name" ] || [ ! -d "$name" ]; then continue; fi
+  mount --rbind "/$name" "$name"
+  if ! mount -o remount,bind,ro,nosuid,nodev "$PWD/$name" 2>/dev/null; then
+    # An ordinary user must repeat the flags that the host has set.
+    flags=$(findmnt -n -o VFS-OPTIONS -M "$PWD/$name" | head -n 1)
+    mount -o "remount,bind,$flags,ro,nosuid,nodev" "$PWD/$name"
+  fi
+done
+mount -t tmpfs -o "mode=755,size=64k,uid=$base,gid=$base" tmpfs dev
+for name in null zero full random urandom tty; do
+  : >"dev/$name"
+  mount --bind "/dev/$name" "dev/$name"
+done
+mkdir dev/pts dev/shm
+mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
+mount -t tmpfs -o mode=1777 tmpfs dev/shm
+mount -t tmpfs -o "mode=755,uid=$base,gid=$base" tmpfs run
+ln -s pts/ptmx dev/ptmx
+ln -s /proc/self/fd dev/fd
+ln -s /proc/self/fd/0 dev/stdin
+ln -s /proc/self/fd/1 dev/stdout
+ln -s /proc/self/fd/2 dev/stderr
+cd -P "$folder"
+
+# A process that holds the inner user namespace until its uids are mapped and the machine has entered it.
+holder=
+trap '[ -z "$holder" ] || kill -9 "$holder" 2>/dev/null' EXIT
+rm -f asks entered
+mkfifo -m 600 asks entered
+(unshare --user /bin/sh -c 'echo $$ >asks; read -r _ <entered; :' "$tag" "$folder" 7>&- 8>&- 9>&- ||
+  echo failed 1<>asks) &
+read -r holder <asks
+if [ "$holder" = failed ]; then
+  holder=
+  exit 1
+fi
+echo "0 $base $count" >"/proc/$holder/uid_map"
+echo "0 $base $count" >"/proc/$holder/gid_map"
+keep=
+[ "$mode" = root ] || keep=--preserve-credentials
+exec 6>entered
+cd -P root
+nsenter -t "$holder" -U $keep unshare --mount --propagation private --pid --fork --uts --ipc --cgroup \\
+  /bin/sh -c "$(cat "$here/enter.sh")" "$tag" "$folder" "$boot" "$hostname" 9>&- &
+inner=$!
+cd /
+exec 6>&- 7>&- 8>&-
+code=0
+wait "$inner" || code=$?
+exit "$code"
+`;
+
+/**
+ * The machine's first process, pid 1 inside. Says who it is before all else; at last it drops every capability and
+ * becomes init, which says that it is ready and then collects what ends.
+ */
+export const enterScript = `set -eu
+boot=$2 hostname=$3
+read -r line </proc/self/stat
+set -- $line
+printf '{"pid":%s,"startTime":"%s.%s"}\\n' "$1" "$boot" "\${22}" >&7
+exec 7>&-
+echo in >&6
+exec 6>&-
+hostname "$hostname"
+# A copy of the mount: the kernel refuses to make a locked one the root.
+mount --rbind machine machine
+cd -P machine
+mount -t proc -o nosuid,nodev,noexec proc proc
+pivot_root . .
+umount -l .
+cd /
+exec env -i PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root \\
+  setpriv --bounding-set -all --inh-caps -all --no-new-privs \\
+  /bin/sh -c 'exec >/dev/null 2>&1 </dev/null
+trap : TERM
+echo ready >&8
+exec 8>&-
+while :; do
+  sleep 2147483647 &
+  wait $!
+done' init
+`;
