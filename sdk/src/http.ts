@@ -78,12 +78,17 @@ type Response = Dispatcher.ResponseData;
 
 export class Transport {
   readonly redact: Redact;
-  private readonly agent = new Agent({ connect: { timeout: httpDefaults.connectTimeoutMs } });
+  readonly maxRetries: number;
+  readonly deps: Deps;
+  // Not shown when somebody prints a client: these hold the keys.
+  readonly #settings: TransportSettings;
+  readonly #agent = new Agent({ connect: { timeout: httpDefaults.connectTimeoutMs } });
+  readonly #lastFailure = new WeakMap<AbortSignal, MachinesError>();
 
-  constructor(
-    readonly settings: TransportSettings,
-    readonly deps: Deps,
-  ) {
+  constructor(settings: TransportSettings, deps: Deps) {
+    this.#settings = settings;
+    this.deps = deps;
+    this.maxRetries = settings.maxRetries;
     this.redact = redactor(settings.secrets);
   }
 
@@ -115,7 +120,7 @@ export class Transport {
 
   /** Ends every connection at once; what is under way fails with `client_closed`. */
   async close(): Promise<void> {
-    await this.agent.destroy();
+    await this.#agent.destroy();
   }
 
   /** An error of this client, with the keys taken out of all that it says. */
@@ -139,13 +144,13 @@ export class Transport {
     accept: (response: Response) => Promise<Result<T>>,
   ): Promise<T> {
     const request = { ...this.wireRequest(call), ...limits, signal: deadline.signal };
-    const maxRetries = call.maxRetries ?? this.settings.maxRetries;
+    const maxRetries = call.maxRetries ?? this.#settings.maxRetries;
     for (let number = 0; ; number++) {
       deadline.signal.throwIfAborted();
       const result = await this.attempt(call, request, accept);
       if ("value" in result) return result.value;
       const error = this.clean(result.error);
-      this.lastFailure.set(deadline.signal, error);
+      this.#lastFailure.set(deadline.signal, error);
       deadline.signal.throwIfAborted();
       const remainingMs = deadline.remainingMs();
       const attempt = { number, maxRetries, remainingMs, repeatable: true };
@@ -163,12 +168,12 @@ export class Transport {
     accept: (response: Response) => Promise<Result<T>>,
   ): Promise<Result<T>> {
     try {
-      const response = await this.agent.request(request);
+      const response = await this.#agent.request(request);
       if (response.statusCode >= 200 && response.statusCode < 300) return await accept(response);
       const { text } = await readText(response.body, rawBodyLimit, this.redact);
       return answerFailure(
         { ...this.about(call), status: response.statusCode, headers: response.headers, text },
-        this.settings.readError,
+        this.#settings.readError,
         this.deps.now(),
       );
     } catch (thrown) {
@@ -177,7 +182,7 @@ export class Transport {
   }
 
   private wireRequest(call: Call): Dispatcher.RequestOptions {
-    const { baseUrl, headers } = this.settings;
+    const { baseUrl, headers } = this.#settings;
     const search = queryText(call.query ?? {});
     // Made here, before the first attempt, so that every attempt carries the same key.
     const key =
@@ -250,16 +255,14 @@ export class Transport {
     return { value: requestId === undefined ? { body, endIsCertain } : { body, endIsCertain, requestId } };
   }
 
-  private readonly lastFailure = new WeakMap<AbortSignal, MachinesError>();
-
   private startDeadline(call: Call): Deadline {
-    const timeoutMs = call.options?.timeoutMs ?? this.settings.timeoutMs;
+    const timeoutMs = call.options?.timeoutMs ?? this.#settings.timeoutMs;
     const deadline: Deadline = startDeadline({
       outer: call.options?.signal,
       timeoutMs,
       now: () => this.deps.now(),
       onExpiry: () => {
-        const cause = this.lastFailure.get(deadline.signal);
+        const cause = this.#lastFailure.get(deadline.signal);
         const last = cause ? ` The last failure: ${cause.message}` : "";
         const { trying, machineId } = this.about(call);
         const message = `${trying}: no answer within ${String(timeoutMs)} ms.${last}`;
@@ -276,7 +279,7 @@ export class Transport {
   }
 
   private about(call: Call): { trying: string; machineId?: string } {
-    const { origin, pathname } = this.settings.baseUrl;
+    const { origin, pathname } = this.#settings.baseUrl;
     const trying = `${call.what} at ${origin}${pathname.replace(/\/+$/, "")}`;
     return call.machineId === undefined ? { trying } : { trying, machineId: call.machineId };
   }

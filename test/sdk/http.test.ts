@@ -68,7 +68,7 @@ describe("a request", () => {
     expect(server.seen[0]?.headers).toMatchObject({
       authorization: `Bearer ${key}`,
       "content-type": "application/json",
-      "idempotency-key": expect.stringMatching(/^[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}$/),
+      "idempotency-key": expect.stringMatching(/^[0-9a-f]{12}7[0-9a-f]{3}[89ab][0-9a-f]{15}$/) as string,
     });
   });
 
@@ -120,9 +120,7 @@ describe("a retry", () => {
     ["409 REVISION_MISMATCH", 409, { error_code: "REVISION_MISMATCH", message: "m", retryable: true }, {}, 1],
     ["422", 422, { title: "no" }, {}, 1],
   ])("after %s", async (_name, status, body, headers, attempts) => {
-    const server = await serve((response) =>
-      sendJson(response, status, body, headers as Record<string, string>),
-    );
+    const server = await serve((response) => sendJson(response, status, body, headers));
     const error = await failureOf(transportTo(server.url).transport.json(change));
     expect(error).toBeInstanceOf(AnswerError);
     expect(error).toMatchObject({ status });

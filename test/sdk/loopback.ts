@@ -16,7 +16,7 @@ export interface Loopback extends AsyncDisposable {
   close(): Promise<void>;
 }
 
-export type Answer = (response: ServerResponse, request: Seen, count: number) => void | Promise<void>;
+export type Answer = (response: ServerResponse, request: Seen, count: number) => unknown;
 
 /** A real HTTP server; `count` is 1 for the first request. */
 export async function httpServer(answer: Answer): Promise<Loopback> {

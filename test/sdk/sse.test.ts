@@ -59,7 +59,7 @@ test.each([
   const decoder = new EventDecoder(1_000);
   const push = () => pieces.forEach((piece) => decoder.push(Buffer.from(piece)));
   expect(push).toThrow(ProtocolError);
-  expect(push).toThrow(expect.objectContaining({ code: "event_too_large" }));
+  expect(push).toThrow(expect.objectContaining({ code: "event_too_large" }) as Error);
 });
 
 test("the end of the stream is no error", async () => {

@@ -100,7 +100,7 @@ describe("a healthy stream", () => {
     const extra =
       'event: bookmark\nid: 41b\ndata: {}\n\ndata: {"phase":"x"}\n\nevent: surprise\ndata: ?\n\n: beat\n\n';
     const server = keep(
-      await httpServer((response, request, count) => {
+      await httpServer((response, _request, count) => {
         streamHead(response);
         if (count === 1) response.write(wireEvent(start[0]!) + extra, () => response.destroy());
         else response.end(wireEvent(start[2]!));

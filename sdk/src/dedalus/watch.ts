@@ -31,7 +31,7 @@ export async function* watchMachine(
   machineId: string,
   options: WatchOptions = {},
 ): AsyncGenerator<Machine, void> {
-  const { deps, settings } = service.transport;
+  const { deps, maxRetries } = service.transport;
   const progress = new WatchProgress(options.after);
   const deadline = startDeadline({
     outer: options.signal,
@@ -52,7 +52,7 @@ export async function* watchMachine(
       if (moved) failures = 0;
       const reached = end.kind !== "dropped" || end.reached;
       everReached ||= reached;
-      if (!everReached && failures >= settings.maxRetries && end.kind === "dropped") throw end.error;
+      if (!everReached && failures >= maxRetries && end.kind === "dropped") throw end.error;
       if (reached) {
         // A whole connection did not bring what the GET had shown: the service cannot resume, so this is the next view.
         const owed = moved ? undefined : progress.pending;
