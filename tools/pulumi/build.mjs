@@ -14,11 +14,11 @@ const fileHere = (name) => fileURLToPath(new URL(name, import.meta.url));
 
 /** Two modules, because the last language host on the module proxy is in an older sdk than the CLI needs. */
 const modules = [
-  { folder: fileHere("cli"), requires: "github.com/pulumi/pulumi/pkg/v3", what: "the CLI" },
+  { folder: fileHere("cli"), requires: "github.com/pulumi/pulumi/pkg/v3", what: "the Pulumi CLI" },
   {
     folder: fileHere("language-host"),
     requires: "github.com/pulumi/pulumi/sdk/v3",
-    what: "the Node language host",
+    what: "its Node language host",
   },
 ];
 const dynamicProviderScript = fileHere("language-host/pulumi-resource-pulumi-nodejs");
@@ -72,10 +72,7 @@ export async function build({ env, signal, progress }) {
 
 async function buildModule({ module, binDir, scratch, env, signal, progress }) {
   const version = await pinnedVersion(module);
-  progress.start(
-    `Building ${module.what} of Pulumi ${version} from the Go module proxy`,
-    "about 6 minutes in all on two cores the first time",
-  );
+  progress.start(`Building ${module.what} ${version}`, "about 6 minutes in all, once");
   let fetched = 0;
   const { code, output, timedOut } = await run(
     "go",

@@ -74,7 +74,8 @@ export async function fillEntry(key, { env, signal }, fill) {
     await publish(temporary, key, { env, signal });
     return { binDir: binDirOf(join(folder, key)), version };
   } finally {
-    await rm(temporary, { recursive: true, force: true });
+    // A killed compiler may still be writing its last file.
+    await rm(temporary, { recursive: true, force: true, maxRetries: 5 });
   }
 }
 

@@ -24,7 +24,7 @@ export const officialKey = (version) => `${version}-official-${process.platform}
 export async function download({ env, signal, progress, probeUrl = defaultProbeUrl }) {
   const version = await officialVersion();
   if (version === undefined) return { problem: "node_modules is missing: run npm ci" };
-  progress.start(`Downloading the Pulumi CLI ${version}`, "about a minute, if the site can be reached");
+  progress.start(`Downloading the Pulumi CLI ${version}`, "about a minute");
   try {
     const entry = await fillEntry(officialKey(version), { env, signal }, ({ root, scratch }) =>
       install({ root, scratch, probeUrl, env, signal }),

@@ -9,7 +9,9 @@ const localPassphrase = "pulumi-machines-local";
 /** Everything that the CLI keeps for the local backend, inside the repository: remove `.state` to start afresh. */
 export function localState(repoRoot) {
   const folder = join(repoRoot, ".state", "pulumi");
-  return { folder, home: join(repoRoot, ".state", "pulumi-home"), url: `file://${folder}` };
+  // The CLI reads it as a URL, but takes a space as it is.
+  const url = `file://${folder.replace(/[%#?]/g, encodeURIComponent)}`;
+  return { folder, home: join(repoRoot, ".state", "pulumi-home"), url };
 }
 
 /**

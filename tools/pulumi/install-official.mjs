@@ -15,5 +15,11 @@ try {
   process.exit(noRouteExitCode);
 }
 
-const { PulumiCommand } = await import("@pulumi/pulumi/automation/index.js");
-await PulumiCommand.install({ root });
+try {
+  const { PulumiCommand } = await import("@pulumi/pulumi/automation/index.js");
+  await PulumiCommand.install({ root });
+} catch (error) {
+  // The last line that is printed is the one that is reported.
+  console.log(error.message.trim().replace(/\s+/g, " "));
+  process.exit(1);
+}

@@ -12,12 +12,10 @@ export function progressOn(stream) {
   let timer;
   let current;
 
-  const text = () =>
-    [
-      `${current.what}: ${secondsSince(current.startedAtMs)} s`,
-      ...(current.detail ? [current.detail] : []),
-      current.usually,
-    ].join(", ");
+  const text = () => {
+    const { what, usually, startedAtMs, detail } = current;
+    return `${what}: ${secondsSince(startedAtMs)} s (${usually})${detail ? `, ${detail}` : ""}`;
+  };
   const show = () =>
     stream.write(isTerminal ? `\r\x1b[2K${text().slice(0, stream.columns || 80)}` : `${text()}\n`);
   const close = () => {

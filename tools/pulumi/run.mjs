@@ -18,11 +18,20 @@ const repoRoot = fileURLToPath(new URL("../..", import.meta.url)).replace(/\/$/,
 const userFolder = () =>
   (process.env.npm_lifecycle_event === "pulumi" && process.env.INIT_CWD) || process.cwd();
 
+class Cancelled extends Error {
+  constructor(signalName) {
+    super(`Cancelled by ${signalName}`);
+    this.signalName = signalName;
+  }
+}
+
 async function find(log) {
   const abort = new AbortController();
   const stopListening = onEndingSignal((name) => abort.abort(name));
   try {
     return await findPulumi({ log, signal: abort.signal });
+  } catch (error) {
+    throw abort.signal.aborted ? new Cancelled(abort.signal.reason) : error;
   } finally {
     stopListening();
   }
@@ -40,8 +49,8 @@ async function settle(args, cwd) {
   return { cli, usersBackend: ownBackend ? undefined : usersBackend, environment, log };
 }
 
-async function printWhere() {
-  const { cli, usersBackend, environment } = await settle([], userFolder());
+async function printWhere(args) {
+  const { cli, usersBackend, environment } = await settle(args, userFolder());
   const additions = Object.entries(environment).filter(([name, value]) => process.env[name] !== value);
   const backend = usersBackend
     ? { own: false, ...usersBackend }
@@ -70,11 +79,11 @@ async function runCli(args) {
 
 const args = process.argv.slice(2);
 try {
-  await (args[0] === "--where" ? printWhere() : runCli(args));
+  await (args[0] === "--where" ? printWhere(args.slice(1)) : runCli(args));
 } catch (error) {
-  if (["SIGINT", "SIGTERM", "SIGHUP"].includes(error)) {
+  if (error instanceof Cancelled) {
     process.stderr.write("Cancelled; nothing was left behind.\n");
-    endBySignal(error);
+    endBySignal(error.signalName);
   } else if (error instanceof NoPulumiError) {
     process.stderr.write(`${error.message}\n`);
     process.exitCode = 1;
