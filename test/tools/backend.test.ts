@@ -8,6 +8,8 @@ const projects: [text: string, url: string | null, name: string][] = [
   ['backend: { url: "https://x" }\n', "https://x", "in one line"],
   ["backend: {url: https://x}\n", "https://x", "in one line, without quotes"],
   ["backend:\nurl: s3://not-of-the-backend\n", null, "an empty backend"],
+  ['{ "name": "a", "backend": { "url": "gs://b" } }', "gs://b", "a Pulumi.json"],
+  ['{ "name": "a" }', null, "a Pulumi.json without"],
   ["config:\n  backend:\n    url: s3://x\n", null, "a backend that is not at the top"],
   ["backend:\r\n  url: s3://bucket\r\n", "s3://bucket", "Windows line ends"],
 ];

@@ -1,6 +1,6 @@
 import { execFile, spawn } from "node:child_process";
 import { once } from "node:events";
-import { readdir, readFile, symlink, truncate, writeFile } from "node:fs/promises";
+import { readdir, readFile, symlink, truncate, utimes, writeFile } from "node:fs/promises";
 import { createServer, type Server } from "node:http";
 import type { AddressInfo } from "node:net";
 import { join } from "node:path";
@@ -119,6 +119,16 @@ describe("the build and the cache", () => {
     const both = await Promise.all([found(env), found(env)]);
     expect(both.map(({ origin }) => origin).sort()).toEqual(["build", "cache"]);
     expect(await buildsIn(folder)).toHaveLength(2); // the CLI and its host, once each
+    expect(await entriesIn(folder)).toHaveLength(1);
+  });
+
+  test("takes over the lock of a process that was killed", async () => {
+    await using folder = await TestFolder.make();
+    const env = environment(folder, await installFakeGo(folder, "1.26.0"));
+    const lock = await folder.file("cache/pulumi-machines/pulumi/lock", "");
+    const aMinuteAgo = new Date(Date.now() - 60_000);
+    await utimes(lock, aMinuteAgo, aMinuteAgo);
+    expect(await found(env)).toMatchObject({ origin: "build" });
     expect(await entriesIn(folder)).toHaveLength(1);
   });
 

@@ -37,6 +37,7 @@ export function projectFolder(args, cwd) {
  * that `pulumi` writes and documents.
  */
 export function backendOfProject(text) {
+  if (text.trimStart().startsWith("{")) return parsed(text)?.backend?.url;
   const block = /^backend:[ \t]*(?:#.*)?\r?\n((?:[ \t]+.*\r?\n?|[ \t]*\r?\n)+)/m.exec(text)?.[1];
   const inline = /^backend:[ \t]*\{(.*)\}/m.exec(text)?.[1];
   const url = /(?:^|[\s,{])["']?url["']?:[ \t]*(?:"([^"]*)"|'([^']*)'|([^\s,}#]+))/m.exec(
@@ -48,17 +49,23 @@ export function backendOfProject(text) {
 /** The `current` of a credentials.json; a file that cannot be read as one is the CLI's to complain about. */
 export function currentLogin(text) {
   if (text === undefined) return undefined;
+  const credentials = parsed(text);
+  // Whatever is in a broken one, it is the user's: leave the backend alone and let the CLI say what is wrong.
+  return credentials ? credentials.current || undefined : "unreadable";
+}
+
+function parsed(text) {
   try {
-    return JSON.parse(text).current || undefined;
+    return JSON.parse(text);
   } catch {
-    // Whatever is in it, it is the user's: leave the backend alone and let the CLI say what is wrong.
-    return "unreadable";
+    // The CLI reads the same file and reports it better.
+    return undefined;
   }
 }
 
 async function findProjectFile(cwd) {
   for (let folder = resolve(cwd); ; folder = dirname(folder)) {
-    for (const name of ["Pulumi.yaml", "Pulumi.yml"]) {
+    for (const name of ["Pulumi.yaml", "Pulumi.yml", "Pulumi.json"]) {
       const file = join(folder, name);
       const text = await readIfThere(file);
       if (text !== undefined) return { file, text };
