@@ -1,0 +1,69 @@
+/**
+ * `npm test`: everything that must hold, one step after the other, and a last line "N passed, N failed" in which each
+ * test counts, and so does each step that is no test.
+ */
+import { spawnSync } from "node:child_process";
+import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { findPulumi, NoPulumiError } from "../pulumi/find.mjs";
+import { progressOn } from "../pulumi/progress.mjs";
+import { ownNode, root } from "../setup/node-modules.mjs";
+import { installPostgres } from "./postgres.mjs";
+
+const bin = (path) => join(root, "node_modules", path);
+const node = (...args) => spawnSync(ownNode, args, { cwd: root, stdio: "inherit" }).status === 0;
+
+function jest() {
+  const folder = mkdtempSync(join(tmpdir(), "machines-tests-"));
+  const outputFile = join(folder, "results.json");
+  node("--disable-warning=ExperimentalWarning", bin("jest/bin/jest.js"), "--json", `--outputFile=${outputFile}`);
+  try {
+    const results = JSON.parse(readFileSync(outputFile, "utf8"));
+    // A file that did not even load has no failed test in it, but it failed.
+    return { passed: results.numPassedTests, failed: results.numFailedTests + results.numRuntimeErrorTestSuites };
+  } catch {
+    // No results at all: jest itself said why.
+    return { passed: 0, failed: 1 };
+  } finally {
+    rmSync(folder, { recursive: true, force: true });
+  }
+}
+
+async function pulumi() {
+  try {
+    await findPulumi({ log: progressOn(process.stderr) });
+    return true;
+  } catch (error) {
+    if (!(error instanceof NoPulumiError)) throw error;
+    console.error(error.message);
+    return false;
+  }
+}
+
+const steps = [
+  ["compile the packages", () => node(bin("typescript/bin/tsc"), "--build")],
+  ["type-check tests and examples", () => node(bin("typescript/bin/tsc"), "-p", "test/tsconfig.json")],
+  ["lint", () => node(bin("eslint/bin/eslint.js"), ".", "--max-warnings", "0")],
+  ["formatting", () => node(bin("prettier/bin/prettier.cjs"), "--check", "--log-level", "warn", ".")],
+  ["generated documents are up to date", () => node(join(root, "tools/docs/reference.mjs"), "--check")],
+  ["PostgreSQL for the store's tests", installPostgres],
+  ["the Pulumi CLI", pulumi],
+];
+
+let passed = 0;
+let failed = 0;
+for (const [name, run] of steps) {
+  console.log(`== ${name}`);
+  if (await run()) passed++;
+  else {
+    failed++;
+    console.error(`FAILED: ${name}`);
+  }
+}
+console.log("== tests");
+const tests = jest();
+passed += tests.passed;
+failed += tests.failed;
+console.log(`${passed} passed, ${failed} failed`);
+process.exitCode = failed === 0 ? 0 : 1;
