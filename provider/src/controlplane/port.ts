@@ -60,6 +60,28 @@ export class KeyReusedError extends Error {
   readonly code = "idempotency_key_reused";
 }
 
+/** The service refused, or did not answer. Adapters translate every other failure of their client into this. */
+export class RefusedError extends Error {
+  override readonly name = "RefusedError";
+  /** The service's own code (`INVALID_STATE`) or one of ours in lower case (`connection_refused`). */
+  readonly code: string;
+  /** True when the same request may succeed later. */
+  readonly retryable: boolean;
+  /** How long the service asks to wait first, in milliseconds. */
+  readonly retryAfterMs: number | undefined;
+  readonly requestId: string | undefined;
+  constructor(
+    message: string,
+    facts: { code: string; retryable: boolean; retryAfterMs?: number; requestId?: string; cause?: unknown },
+  ) {
+    super(message, { cause: facts.cause });
+    this.code = facts.code;
+    this.retryable = facts.retryable;
+    this.retryAfterMs = facts.retryAfterMs;
+    this.requestId = facts.requestId;
+  }
+}
+
 export interface ControlPlane {
   /** "local", "dedalus": for messages. */
   readonly backend: string;

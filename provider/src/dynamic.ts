@@ -1,0 +1,94 @@
+/**
+ * What the loader text in every state loads: the dynamic providers, thin shells over the core. `machine` and `identity`
+ * are names for ever. Heavy modules are loaded when an operation needs them, so that check and diff stay quick.
+ */
+import { randomUUID } from "node:crypto";
+import type { InitFailure } from "./machine/lifecycle";
+import type { Session } from "./session";
+
+type Properties = Record<string, unknown>;
+interface ConfigureRequest {
+  config: { get(key: string): string | undefined };
+}
+
+/* eslint-disable @typescript-eslint/no-require-imports -- loaded when needed; import() has no CommonJS resolution */
+const load = {
+  check: () => require("./machine/check") as typeof import("./machine/check"),
+  diff: () => require("./machine/diff") as typeof import("./machine/diff"),
+  lifecycle: () => require("./machine/lifecycle") as typeof import("./machine/lifecycle"),
+  sighting: () => require("./machine/sighting") as typeof import("./machine/sighting"),
+  session: () => require("./session") as typeof import("./session"),
+};
+/* eslint-enable @typescript-eslint/no-require-imports */
+
+let config: ConfigureRequest["config"] | undefined;
+let shared: Session | undefined;
+const session = (): Session => (shared ??= new (load.session().Session)((key) => config?.get(key)));
+
+const urnOf = (properties: Properties): string =>
+  typeof properties.__urn === "string" ? properties.__urn : "";
+
+/** A refresh may take a minute to hear from the service; it is one call and waits for nothing. */
+const readAllowedMs = 90_000;
+
+export const machine = {
+  // Must not wait: Pulumi calls other methods before a configure that waits has ended.
+  configure(request: ConfigureRequest): void {
+    config = request.config;
+  },
+
+  async check(olds: Properties, news: Properties) {
+    return load.check().checkMachine(olds, news);
+  },
+
+  async diff(id: string, olds: Properties, news: Properties) {
+    await load.sighting().sighted(session(), id, olds);
+    const { changes, replaces } = load.diff().diffMachine(olds, news);
+    return { changes, replaces };
+  },
+
+  async create(properties: Properties) {
+    const { allowedMs, create } = load.lifecycle();
+    return session().run(urnOf(properties), allowedMs(properties, "create"), (context) =>
+      create(context, properties),
+    );
+  },
+
+  async update(id: string, olds: Properties, news: Properties) {
+    const { allowedMs, update } = load.lifecycle();
+    const outs = await session().run(urnOf(news), allowedMs(news, "update"), (context) =>
+      update(context, id, olds, news),
+    );
+    return { outs };
+  },
+
+  async read(id: string, state: Properties = {}) {
+    const result = await session().run(urnOf(state), readAllowedMs, (context) =>
+      load.lifecycle().read(context, id, state),
+    );
+    if (result) return { id, ...result };
+    // Only a `Machine.get` comes without a recorded state; a refresh drops what is gone.
+    if (state.schemaVersion === undefined) throw new Error(`machine ${id} does not exist`);
+    return {};
+  },
+
+  async delete(id: string, state: Properties) {
+    const { allowedMs, remove } = load.lifecycle();
+    await session().run(urnOf(state), allowedMs(state, "delete"), (context) => remove(context, id, state));
+  },
+};
+
+export const identity = {
+  async diff() {
+    return { changes: false };
+  },
+  async create() {
+    const text = randomUUID();
+    return { id: text, outs: { identity: text } };
+  },
+  async update(_id: string, olds: Properties) {
+    return { outs: { identity: olds.identity } };
+  },
+};
+
+export type { InitFailure };

@@ -1,0 +1,65 @@
+/** The engine's log service, through the very modules that the provider process has loaded already. */
+import { createRequire } from "node:module";
+import type { Progress } from "./progress";
+
+/** The second argument of a dynamic provider's process; undefined when this is no such process. */
+export function engineAddress(argv: readonly string[]): string | undefined {
+  const address = argv[2];
+  return address !== undefined && /^(127\.0\.0\.1|localhost|\[::1\]):\d+$/.test(address)
+    ? address
+    : undefined;
+}
+
+/** The little that is used of Pulumi's generated code, which has no complete types of its own. */
+interface LogRequest {
+  setSeverity(severity: number): void;
+  setMessage(message: string): void;
+  setUrn(urn: string): void;
+  setEphemeral(ephemeral: boolean): void;
+}
+interface EngineModules {
+  EngineClient: new (
+    address: string,
+    credentials: unknown,
+    options: object,
+  ) => {
+    log(request: LogRequest, done: (error: unknown) => void): void;
+    getChannel(): { unref?(): void };
+  };
+  LogRequest: new () => LogRequest;
+  LogSeverity: { INFO: number; WARNING: number };
+  createInsecure: () => unknown;
+}
+
+/** @throws Error when this version of Pulumi keeps the modules elsewhere. */
+function loadModules(): EngineModules {
+  // From where the program's own Pulumi is, so that both share one copy of the gRPC library.
+  const pulumi = require.resolve("@pulumi/pulumi");
+  const load = createRequire(pulumi);
+  const { EngineClient } = load("./proto/engine_grpc_pb") as Pick<EngineModules, "EngineClient">;
+  const { LogRequest, LogSeverity } = load("./proto/engine_pb") as Pick<
+    EngineModules,
+    "LogRequest" | "LogSeverity"
+  >;
+  const grpc = load("@grpc/grpc-js") as { credentials: { createInsecure: () => unknown } };
+  return { EngineClient, LogRequest, LogSeverity, createInsecure: () => grpc.credentials.createInsecure() };
+}
+
+export function openEngineLog(address: string): Progress {
+  const { EngineClient, LogRequest, LogSeverity, createInsecure } = loadModules();
+  const client = new EngineClient(address, createInsecure(), {});
+  return {
+    say({ urn, message, ephemeral, severity }) {
+      try {
+        const request = new LogRequest();
+        request.setSeverity(severity === "warning" ? LogSeverity.WARNING : LogSeverity.INFO);
+        request.setMessage(message);
+        if (urn !== "") request.setUrn(urn);
+        request.setEphemeral(ephemeral);
+        client.log(request, () => undefined);
+      } catch {
+        // A line that is not shown is no reason to fail a deploy.
+      }
+    },
+  };
+}

@@ -1,0 +1,43 @@
+/**
+ * What this computer remembers of the creates it made: the request behind each idempotency key, the machine that
+ * came of it, and whether the stack's state is known to hold it. A help, not the truth: creates are found again
+ * without it, except when the program changed in between (docs/decisions/0002-create-identity.md).
+ */
+import type { MachineSpec } from "./controlplane/port";
+
+export interface JournalEntry {
+  key: string;
+  /** What was asked for; absent in an entry that only says that a machine was seen in the state. */
+  body?: MachineSpec;
+  machineId?: string;
+  /** The last create that answered this machine to the engine: the state's `__claim` says which. */
+  claim?: string;
+  /** Earlier creates that answered the same machine: a state entry with one of these is not the one in force. */
+  superseded?: string[];
+  /** True once the machine was seen in the stack's state. */
+  recorded?: boolean;
+  /** True once the machine is known to be destroyed. */
+  gone?: boolean;
+}
+
+export interface CreateJournal {
+  find(key: string): Promise<JournalEntry | undefined>;
+  /** Merges into the entry of that key. Never fails an operation: what cannot be written is not remembered. */
+  write(entry: JournalEntry): Promise<void>;
+}
+
+/** What one provider process has seen of the stack's state: the engine shows it before it asks for a create. */
+export interface SeenState {
+  /** Ids that the state holds. */
+  machineIds: Set<string>;
+  /** By URN: the highest generation that the state held. */
+  generations: Map<string, number>;
+  /** By machine id: the last create that answered it in this process. */
+  claims: Map<string, string>;
+}
+
+export const nothingSeen = (): SeenState => ({
+  machineIds: new Set(),
+  generations: new Map(),
+  claims: new Map(),
+});

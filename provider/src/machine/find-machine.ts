@@ -1,0 +1,97 @@
+/**
+ * Finds or makes the machine of a resource, exactly one. A resource has had machines 0, 1, 2, ...; each was created
+ * with its own idempotency key. The first that is neither destroyed nor held by the state already is ours: made now, or
+ * by a create that was interrupted. See docs/decisions/0002-create-identity.md.
+ */
+import type { Context } from "../context";
+import { KeyReusedError, MachineGoneError, type MachineSpec, type MachineView } from "../controlplane/port";
+import { createKey, type ResourceIdentity } from "../identity";
+
+export interface Found {
+  view: MachineView;
+  key: string;
+  generation: number;
+  /** True when an earlier create, interrupted, had asked for it. */
+  adopted: boolean;
+}
+
+/** A create that cannot be told from another one: nothing was made. */
+export class AmbiguousCreateError extends Error {
+  override readonly name = "AmbiguousCreateError";
+}
+
+export async function findOrMake(
+  context: Context,
+  identity: ResourceIdentity,
+  spec: MachineSpec,
+): Promise<Found> {
+  const first = (context.seen.generations.get(identity.urn) ?? -1) + 1;
+  for (let generation = first; ; generation += 1) {
+    context.signal.throwIfAborted();
+    const key = createKey(identity, generation);
+    const found = await tryGeneration(context, key, spec, generation);
+    if (found) return { ...found, key, generation };
+  }
+}
+
+/** The machine behind a key, made if there was none; undefined when it is destroyed, or the state holds it. */
+async function tryGeneration(
+  context: Context,
+  key: string,
+  spec: MachineSpec,
+  generation: number,
+): Promise<{ view: MachineView; adopted: boolean } | undefined> {
+  const { controlPlane, journal, seen, signal } = context;
+  const known = await journal.find(key);
+  if (known?.gone || known?.recorded) return undefined;
+
+  let machineId = known?.machineId;
+  if (machineId === undefined) {
+    const body = known?.body ?? spec;
+    await journal.write({ key, body });
+    machineId = (await make(context, key, body)).id;
+    await journal.write({ key, machineId });
+  }
+  if (seen.machineIds.has(machineId)) {
+    await journal.write({ key, recorded: true });
+    return undefined;
+  }
+  try {
+    // The answer to the create may be an old one, repeated: only a fresh look tells whether the machine still is.
+    const view = await controlPlane.getMachine(machineId, { signal });
+    if (view.phase !== "destroyed" && view.phase !== "destroying" && view.desiredState !== "destroyed") {
+      return { view, adopted: known !== undefined };
+    }
+  } catch (error) {
+    if (!(error instanceof MachineGoneError)) throw new LookedUpError(machineId, generation, error);
+  }
+  await journal.write({ key, gone: true });
+  return undefined;
+}
+
+/** The machine was made, or found, but could not be looked at. */
+export class LookedUpError extends Error {
+  override readonly name = "LookedUpError";
+  constructor(
+    readonly machineId: string,
+    readonly generation: number,
+    override readonly cause: unknown,
+  ) {
+    super(`machine ${machineId} was made, but could not be looked at`);
+  }
+}
+
+async function make(context: Context, key: string, body: MachineSpec): Promise<MachineView> {
+  try {
+    return await context.controlPlane.createMachine(body, { idempotencyKey: key, signal: context.signal });
+  } catch (error) {
+    if (!(error instanceof KeyReusedError)) throw error;
+    throw new AmbiguousCreateError(
+      `machine "${context.name}" was not created: the service says that a machine was asked for under this name before, with ` +
+        `another size, and this computer does not know with which. Most likely an earlier "pulumi up" was interrupted on ` +
+        `another computer, or the resource was removed and added again with another size. If the first: run "pulumi up" once ` +
+        `with the earlier size, then with the new one. If the second: give the resource another name. Nothing was made twice.`,
+      { cause: error },
+    );
+  }
+}

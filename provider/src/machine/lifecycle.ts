@@ -1,0 +1,241 @@
+/**
+ * Create, read, update and delete of a machine: plain functions over a context, free of Pulumi. The dynamic provider
+ * is one shell over them.
+ */
+import { parseDuration } from "@pulumi-machines/sdk/duration";
+import type { Context } from "../context";
+import { converge, ConvergenceError } from "../converge";
+import { MachineGoneError, RefusedError, type MachineSpec, type MachineView } from "../controlplane/port";
+import type { Goal } from "../convergence";
+import { messageOf, reportOf, reportOther, type ReportContext } from "../failure-report";
+import { createKey } from "../identity";
+import { spanOf } from "../history";
+import { machineArgs, type MachineInputs } from "./args";
+import { isHidden } from "./hidden";
+import { findOrMake, LookedUpError } from "./find-machine";
+import { sighted } from "./sighting";
+import { driftedInputs, lineageOf, stateOf, type Lineage } from "./state";
+import { awaitGone } from "./await-gone";
+
+type Properties = Record<string, unknown>;
+
+/**
+ * The machine exists and is not what was asked for. The engine records it when it is thrown in this shape, and prints
+ * `reasons`, one a line; it never prints `message`.
+ */
+export class InitFailure extends Error {
+  override readonly name = "InitFailure";
+  constructor(
+    readonly id: string,
+    readonly properties: Properties,
+    readonly reasons: string[],
+    options?: ErrorOptions,
+  ) {
+    super(reasons.join("\n"), options);
+  }
+}
+
+/** The declared arguments among the properties, with defaults: also of a state that an older version wrote. */
+export function inputsOf(properties: Properties): MachineInputs {
+  const names = Object.keys(machineArgs.shape);
+  return machineArgs.parse(
+    Object.fromEntries(Object.entries(properties).filter(([name]) => names.includes(name))),
+  );
+}
+
+/** How long an operation on these properties may take, in milliseconds. */
+export function allowedMs(properties: Properties, operation: "create" | "update" | "delete"): number {
+  // Only this argument: what else a state holds may have been written by the service, and must not stop a delete.
+  const given = machineArgs.shape.timeouts.safeParse(properties.timeouts);
+  const timeouts = given.success ? given.data : machineArgs.shape.timeouts.parse(undefined);
+  return parseDuration(timeouts[operation]) * 1_000;
+}
+
+const specOf = (inputs: MachineInputs): MachineSpec => ({
+  vcpu: inputs.vcpu,
+  memoryMiB: inputs.memoryMiB,
+  storageGiB: inputs.storageGiB,
+  ...(inputs.autosleep === undefined ? {} : { autosleep: inputs.autosleep }),
+});
+
+function goalOf(inputs: MachineInputs, more: Pick<Goal, "asleepIsFine" | "mustRunFirst">): Goal {
+  const { vcpu, memoryMiB, storageGiB, autosleep, desiredState } = inputs;
+  const sleep = autosleep === undefined ? {} : { autosleep, autosleepSeconds: parseDuration(autosleep) };
+  return { state: desiredState, vcpu, memoryMiB, storageGiB, ...sleep, ...more };
+}
+
+/** @throws InitFailure once the machine exists; a plain Error while nothing was made. */
+export async function create(
+  context: Context,
+  properties: Properties,
+): Promise<{ id: string; outs: Properties }> {
+  const inputs = inputsOf(properties);
+  const { __stackIdentity: stackIdentity, __urn: urn } = properties;
+  if (typeof stackIdentity !== "string" || typeof urn !== "string") {
+    throw new Error(
+      `machine "${context.name}" was not created: its resource was not made by the class Machine of pulumi-machines, ` +
+        `so that nothing says which machine is its own`,
+    );
+  }
+  const claim = context.newKey();
+  const found = await findOrMake(context, { stackIdentity, urn }, specOf(inputs)).catch((error: unknown) => {
+    if (error instanceof LookedUpError) {
+      const known = { ...properties, __generation: error.generation, __claim: claim };
+      const reasons = reportOther(error.cause, { id: error.machineId }, reportContext(context, "create"));
+      throw new InitFailure(error.machineId, known, reasons, { cause: error });
+    }
+    throw nothingMade(context, error);
+  });
+  const { view, generation, key, adopted } = found;
+  await claimMachine(context, view.id, key, claim);
+  if (adopted) context.log(`found again: ${view.id}, of a create that was interrupted`);
+  const goal = goalOf(inputs, { asleepIsFine: false, mustRunFirst: true });
+  const outs = await reach(context, "create", {
+    view,
+    goal,
+    mayRepair: adopted,
+    properties,
+    lineage: { generation, claim },
+  });
+  return { id: view.id, outs };
+}
+
+/** From here on, only the state entry with this claim stands for the machine. */
+async function claimMachine(context: Context, id: string, key: string, claim: string): Promise<void> {
+  const before = await context.journal.find(key);
+  const superseded = [...(before?.superseded ?? []), ...(before?.claim === undefined ? [] : [before.claim])];
+  context.seen.claims.set(id, claim);
+  await context.journal.write({ key, claim, superseded });
+}
+
+/** True when a later create, here or in an interrupted run on this computer, took the machine over. */
+async function isTakenOver(context: Context, id: string, state: Properties): Promise<boolean> {
+  const { __claim: claim } = state;
+  if (typeof claim !== "string") return false;
+  const inThisRun = context.seen.claims.get(id);
+  if (inThisRun !== undefined) return inThisRun !== claim;
+  const key = keyOf(state);
+  return key !== undefined && ((await context.journal.find(key))?.superseded?.includes(claim) ?? false);
+}
+
+function nothingMade(context: Context, error: unknown): Error {
+  const request = error instanceof RefusedError && error.requestId ? ` (request id ${error.requestId})` : "";
+  const why = context.signal.aborted
+    ? `the service named no machine within ${spanOf(context.allowedMs)}; if it made one, the next "pulumi up" finds it`
+    : messageOf(error);
+  if (error instanceof Error && error.name === "AmbiguousCreateError") return error;
+  return new Error(`machine "${context.name}" was not created: ${why}${request}`, { cause: error });
+}
+
+/** @throws InitFailure when the machine is not what was asked for. */
+export async function update(
+  context: Context,
+  id: string,
+  olds: Properties,
+  news: Properties,
+): Promise<Properties> {
+  await sighted(context, id, olds);
+  const inputs = inputsOf(news);
+  const lineage = lineageOf(olds);
+  let view: MachineView;
+  try {
+    view = await context.controlPlane.getMachine(id, { signal: context.signal });
+  } catch (error) {
+    throw new InitFailure(id, { ...olds, ...hiddenOf(news) }, lostReasons(context, id, error), {
+      cause: error,
+    });
+  }
+  const goal = goalOf(inputs, {
+    asleepIsFine: olds.desiredState === "running" && olds.phase !== "failed",
+    mustRunFirst: false,
+  });
+  return reach(context, "update", { view, goal, mayRepair: true, properties: news, lineage });
+}
+
+const hiddenOf = (properties: Properties): Properties =>
+  Object.fromEntries(Object.entries(properties).filter(([name]) => isHidden(name)));
+
+function lostReasons(context: Context, id: string, error: unknown): string[] {
+  if (!(error instanceof MachineGoneError))
+    return reportOther(error, { id }, reportContext(context, "update"));
+  return [
+    `machine "${context.name}" (${id}) does not exist any more: it was destroyed outside of Pulumi`,
+    `next: "pulumi refresh" takes it out of the stack, then "pulumi up" makes a new one`,
+  ];
+}
+
+interface Reach {
+  view: MachineView;
+  goal: Goal;
+  mayRepair: boolean;
+  properties: Properties;
+  lineage: Lineage | undefined;
+}
+
+async function reach(
+  context: Context,
+  operation: "create" | "update",
+  { view, goal, mayRepair, properties, lineage }: Reach,
+): Promise<Properties> {
+  try {
+    const { retries } = inputsOf(properties).failure;
+    return stateOf(await converge(context, goal, { view, retries, mayRepair }), properties, lineage);
+  } catch (error) {
+    const report = reportContext(context, operation);
+    const last = error instanceof ConvergenceError ? error.view : view;
+    const reasons =
+      error instanceof ConvergenceError ? reportOf(error, report) : reportOther(error, last, report);
+    throw new InitFailure(view.id, stateOf(last, properties, lineage), reasons, { cause: error });
+  }
+}
+
+const reportContext = (context: Context, operation: ReportContext["operation"]): ReportContext => ({
+  name: context.name,
+  backend: context.controlPlane.backend,
+  allowedMs: context.allowedMs,
+  nowMs: context.clock.now(),
+  operation,
+});
+
+/** The machine as it is; undefined when it is gone. `inputs` are there only when an argument drifted. */
+export async function read(
+  context: Context,
+  id: string,
+  state: Properties,
+): Promise<{ props: Properties; inputs?: Properties } | undefined> {
+  await sighted(context, id, state);
+  try {
+    const view = await context.controlPlane.getMachine(id, { signal: context.signal });
+    if (view.phase === "destroyed" || view.desiredState === "destroyed") return undefined;
+    const props = stateOf(view, state, lineageOf(state));
+    const inputs = driftedInputs(state, props);
+    return inputs ? { props, inputs } : { props };
+  } catch (error) {
+    if (error instanceof MachineGoneError) return undefined;
+    throw error;
+  }
+}
+
+/** Resolves when the machine is destroyed; at once when it was already. */
+export async function remove(context: Context, id: string, state: Properties): Promise<void> {
+  const key = keyOf(state);
+  if (await isTakenOver(context, id, state)) {
+    // A replacement that was forced from outside (--replace) could not be told from an interrupted create, and took
+    // over the very machine that it was to replace. What is deleted here is only the older of two entries for it.
+    context.warn(
+      `machine "${context.name}" (${id}) was kept, not replaced: nothing told this replacement from an interrupted create. ` +
+        `For a new machine run: pulumi up --refresh --replace '${context.urn}'`,
+    );
+    return;
+  }
+  await sighted(context, id, state);
+  await awaitGone(context, id);
+  if (key) await context.journal.write({ key, gone: true });
+}
+
+function keyOf(state: Properties): string | undefined {
+  const lineage = lineageOf(state);
+  const { __urn: urn, __stackIdentity: stackIdentity } = state;
+  if (!lineage || typeof urn !== "string" || typeof stackIdentity !== "string") return undefined;
+  return createKey({ stackIdentity, urn }, lineage.generation);
+}
