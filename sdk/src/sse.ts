@@ -1,15 +1,13 @@
 /** Server-sent events: bytes to events, with a watch on silence and a limit on size. Knows nothing of machines. */
 import type { Readable } from "node:stream";
-import { createParser, type EventSourceParser } from "eventsource-parser";
+import { createParser, type EventSourceMessage, type EventSourceParser } from "eventsource-parser";
 import { ConnectionError, ProtocolError } from "./errors";
 
-export interface ServerEvent {
-  /** The event's name; undefined where the server gives none. */
-  name: string | undefined;
-  /** Where to resume after this event; undefined where the server gives none. */
-  id: string | undefined;
-  data: string;
-}
+/**
+ * One event: `event` is its name, `id` where to resume after it, `data` its text; the first two are undefined where the
+ * server gives none.
+ */
+export type ServerEvent = EventSourceMessage;
 
 export const sseDefaults = {
   /** No byte, not even a comment, for this long: the stream counts as dead. */
@@ -29,9 +27,9 @@ export class EventDecoder {
   constructor(private readonly maxEventChars: number = sseDefaults.maxEventChars) {
     this.parser = createParser({
       maxBufferSize: maxEventChars,
-      onEvent: ({ event, id, data }) => {
-        this.tooLarge ||= data.length > maxEventChars;
-        if (!this.tooLarge) this.ready.push({ name: event, id, data });
+      onEvent: (event) => {
+        this.tooLarge ||= event.data.length > maxEventChars;
+        if (!this.tooLarge) this.ready.push(event);
       },
       onError: (error) => {
         if (error.type === "max-buffer-size-exceeded") this.tooLarge = true;

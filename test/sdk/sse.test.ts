@@ -11,10 +11,10 @@ const script =
   "data: no name\n\n" +
   "event: status\ndata: cut off";
 const expected: ServerEvent[] = [
-  { name: "status", id: "41", data: '{"reason":"größer 🚀 als"}' },
-  { name: "bookmark", id: "42", data: "{}" },
-  { name: "status", id: "43", data: "first\nsecond" },
-  { name: undefined, id: undefined, data: "no name" },
+  { event: "status", id: "41", data: '{"reason":"größer 🚀 als"}' },
+  { event: "bookmark", id: "42", data: "{}" },
+  { event: "status", id: "43", data: "first\nsecond" },
+  { event: undefined, id: undefined, data: "no name" },
 ];
 
 function decode(pieces: Uint8Array[]): ServerEvent[] {

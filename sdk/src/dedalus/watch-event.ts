@@ -16,7 +16,7 @@ export function readStatusEvent(
   event: ServerEvent,
 ): Machine | undefined {
   const trying = `watch machine ${machineId}`;
-  if (event.name === "error") {
+  if (event.event === "error") {
     const words = readErrorEnvelope(event.data);
     const said = words ? `${words.code ? `${words.code}: ` : ""}${words.message}` : event.data.slice(0, 200);
     throw transport.error(AnswerError, {
@@ -29,7 +29,7 @@ export function readStatusEvent(
       rawBody: words ? undefined : event.data.slice(0, 65_536),
     });
   }
-  if (event.name !== "status") return undefined;
+  if (event.event !== "status") return undefined;
   const parsed = machineAnswer.safeParse(parseJson(event.data));
   if (parsed.success) return parsed.data;
   throw transport.error(ProtocolError, {
