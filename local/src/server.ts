@@ -1,171 +1,221 @@
-/** The HTTP server: who may ask, what every answer carries, faults on request; the dialects hang their routes into it. */
+/** The HTTP server: what holds for every request, whatever the dialect. */
+import { randomUUID } from "node:crypto";
+import { STATUS_CODES } from "node:http";
+import type { Socket } from "node:net";
 import { setTimeout as sleep } from "node:timers/promises";
 import fastify, {
-  type FastifyError,
+  LogController,
   type FastifyInstance,
   type FastifyReply,
   type FastifyRequest,
 } from "fastify";
-import { adminRoutes } from "./admin";
-import { sendAuthError, sendRefusal, sendScriptedRefusal } from "./dialects/dedalus/errors";
+import { adminRoutes, type LocalStatus } from "./admin-routes";
 import { dedalusRoutes } from "./dialects/dedalus/routes";
-import type { SizeLimits } from "./dialects/dedalus/validation";
+import { StatusStreams } from "./dialects/dedalus/status-streams";
 import type { ControlPlane } from "./engine/control-plane";
-import { Refusal } from "./engine/control-plane";
-import { newId } from "./engine/id";
 import type { Faults } from "./faults";
-import { isLoopback, KeyGuard, namesLoopback } from "./http/guard";
-import { OpenStreams } from "./http/open-streams";
-import { Problem, sendProblem } from "./http/problem";
+import { KeyCheck, requireOrganization, requireOwnHost } from "./http-auth";
+import { ApiError, problem, refused } from "./http-errors";
+import { RouteTable } from "./http-routes";
+import type { HttpSettings } from "./settings";
 
-export interface LogEntry {
-  level: "info" | "warn" | "error";
-  message: string;
-  [detail: string]: unknown;
-}
-
-export interface ServerOptions {
-  host: string;
-  /** 0 picks a free port. */
-  port: number;
-  apiKey: string;
-  /** Requests for another organization are refused; without it any is taken. */
-  organizationId?: string;
-  controlPlane: ControlPlane;
-  faults: Faults;
-  limits: SizeLimits;
-  /** Adds the newest API generation's flat `phase`, and takes `{}` as a create. */
-  flatPhase: boolean;
-  /** Between two heartbeats of a stream, in milliseconds. */
-  heartbeatMs: number;
-  /** What GET /local/status answers. */
-  describe: () => Promise<Record<string, unknown>>;
-  log: (entry: LogEntry) => void;
-}
-
-export interface RunningServer {
-  /** Such as http://127.0.0.1:4590, without a slash at the end. */
-  url: string;
-  close(): Promise<void>;
-}
-
-const bodyLimitBytes = 1_048_576;
-/** Longest path parameter that is looked at; ids have at most 253 characters. */
-const maxParamLength = 512;
+export const maxBodyBytes = 1_048_576;
+/** A request has to be there completely within this time. */
+const requestTimeoutMs = 60_000;
+/** Connections that are still open so long after the end are cut. */
+const closeGraceMs = 2_000;
 
 declare module "fastify" {
   interface FastifyRequest {
-    /** The fault script wants this request's answer to be lost. */
-    losesAnswer?: boolean;
+    /** Set by the fault script: do what is asked and lose the answer. */
+    loseAnswer: boolean;
   }
 }
 
-/** @throws when the address cannot be listened on (EADDRINUSE, EACCES, EADDRNOTAVAIL). */
-export async function startServer(options: ServerOptions): Promise<RunningServer> {
-  const server = fastify({
-    bodyLimit: bodyLimitBytes,
-    routerOptions: { maxParamLength },
-    forceCloseConnections: true,
-    genReqId: () => newId("req_"),
-    frameworkErrors: (error, _request, reply) => {
-      void sendProblem(reply, new Problem(400, error.message));
-    },
-  });
-  const streams = new OpenStreams(options.heartbeatMs);
-  takeEmptyJson(server);
-  guard(server, options);
-  rehearse(server, options.faults);
-  handleErrors(server, options);
-  server.get("/healthz", () => ({ status: "ok" }));
-  await server.register(adminRoutes(options), { prefix: "/local" });
-  await server.register(dedalusRoutes({ ...options, streams }), { prefix: "/dedalus" });
-  const url = await server.listen({ host: options.host, port: options.port });
-  return {
-    url,
-    async close() {
-      streams.close();
-      await server.close();
-    },
-  };
+export interface ServerDeps {
+  settings: HttpSettings;
+  controlPlane: ControlPlane;
+  faults: Faults;
+  status: () => Promise<LocalStatus>;
 }
 
-/** Clients send `Content-Type: application/json` with no body on some calls. */
-function takeEmptyJson(server: FastifyInstance): void {
-  const parse = server.getDefaultJsonParser("error", "error");
-  server.addContentTypeParser("application/json", { parseAs: "string" }, (request, body, done) => {
-    if (body.length === 0) done(null, undefined);
-    else void parse(request, body as string, done);
+/** An app without routes yet, so that the engine can log before there is anything to ask. */
+export function createApp(log: { write(line: string): void }): FastifyInstance {
+  return fastify({
+    bodyLimit: maxBodyBytes,
+    requestTimeout: requestTimeoutMs,
+    forceCloseConnections: "idle",
+    exposeHeadRoutes: false,
+    logController: new LogController({ disableRequestLogging: true }),
+    routerOptions: { maxParamLength: 300 },
+    genReqId: () => randomUUID(),
+    logger: {
+      level: "info",
+      base: null,
+      stream: log,
+      timestamp: () => `,"time":"${new Date().toISOString()}"`,
+    },
+    clientErrorHandler: answerMalformed,
+    frameworkErrors: (error, request, reply) => {
+      void send(reply, request, problem(error.statusCode ?? 400, error.message));
+    },
   });
 }
 
-function guard(server: FastifyInstance, options: ServerOptions): void {
-  const keys = new KeyGuard(options.apiKey);
-  const loopbackOnly = isLoopback(options.host);
-  server.addHook("onRequest", async (request, reply) => {
+/** Registers every route and listens. Returns the port. */
+export async function serve(app: FastifyInstance, deps: ServerDeps): Promise<number> {
+  const { settings } = deps;
+  const closing = new AbortController();
+  const routes = new RouteTable();
+  const streams = new StatusStreams(settings.heartbeatMs, settings.streamBacklogBytes);
+  const keys = new KeyCheck(settings.apiKey);
+
+  app.decorateRequest("loseAnswer", false);
+  app.addHook("onRoute", ({ url, method }) => {
+    routes.add(url, method);
+  });
+  acceptJsonOnly(app);
+  app.addHook("onRequest", async (request, reply) => {
     reply.header("x-request-id", request.id);
-    if (loopbackOnly && !namesLoopback(request)) {
-      return sendProblem(reply, new Problem(403, "this control plane answers on loopback names only"));
-    }
-    if (request.url === "/healthz") return undefined;
-    const key = keys.check(request);
-    if (key !== "ok") return sendAuthError(reply, key === "missing" ? "AUTH_REQUIRED" : "AUTH_INVALID");
-    const organization = request.headers["x-dedalus-org-id"];
-    if (
-      organization !== undefined &&
-      options.organizationId !== undefined &&
-      organization !== options.organizationId
-    ) {
-      return sendAuthError(reply, "AUTH_ORG_MISMATCH");
-    }
-    return undefined;
+    requireOwnHost(request.headers, settings.host);
+    const path = pathOf(request);
+    if (path.startsWith("/local/")) keys.require(request.headers);
+    if (!path.startsWith("/dedalus/")) return;
+    keys.require(request.headers);
+    requireOrganization(request.headers, settings.organizationId);
+    await rehearse(deps.faults, request, path.slice("/dedalus".length), closing.signal);
   });
+  app.addHook("onSend", async (request, reply) => {
+    if (request.loseAnswer) reply.raw.destroy();
+  });
+  app.addHook("onResponse", async (request, reply) => {
+    const ms = Math.round(reply.elapsedTime * 10) / 10;
+    request.log.info({ method: request.method, url: request.url, status: reply.statusCode, ms }, "answered");
+  });
+  app.setErrorHandler((error, request, reply) => send(reply, request, toApiError(error, request)));
+  app.setNotFoundHandler((request, reply) => send(reply, request, notFound(routes, request)));
+  app.addHook("preClose", async () => {
+    closing.abort();
+    streams.close();
+    setTimeout(() => {
+      app.server.closeAllConnections();
+    }, closeGraceMs).unref();
+  });
+
+  app.get("/healthz", async () => ({ status: "ok" }));
+  await app.register(adminRoutes(deps), { prefix: "/local" });
+  await app.register(dedalusRoutes({ ...deps, streams }), { prefix: "/dedalus" });
+  return listen(app, settings);
 }
 
-function rehearse(server: FastifyInstance, faults: Faults): void {
-  server.addHook("preHandler", async (request, reply) => {
-    const path = /^\/(?:dedalus|nullspace)(\/[^?]*)/.exec(request.url)?.[1];
-    const rule = path === undefined ? undefined : faults.forRequest(request.method, path);
-    if (!rule) return undefined;
-    if (rule.delayMs !== undefined) await sleep(rule.delayMs);
-    if (rule.refuse) return sendScriptedRefusal(reply, rule.refuse);
-    request.losesAnswer = rule.loseAnswer;
-    return undefined;
-  });
-  server.addHook("onSend", async (request, _reply, payload) => {
-    if (request.losesAnswer) request.raw.socket.destroy();
-    return payload;
-  });
+async function listen(app: FastifyInstance, { host, port }: HttpSettings): Promise<number> {
+  try {
+    await app.listen({ host, port });
+  } catch (error) {
+    const { code, message } = error as NodeJS.ErrnoException;
+    const where = `port ${String(port)} of ${host}`;
+    if (code === "EADDRINUSE") {
+      throw new Error(
+        `${where} is in use by another program: stop that one, or choose another port (--port 0 takes any that is free)`,
+        { cause: error },
+      );
+    }
+    throw new Error(`cannot listen on ${where}: ${message}`, { cause: error });
+  }
+  const address = app.server.address();
+  return typeof address === "object" && address ? address.port : port;
 }
 
-function handleErrors(server: FastifyInstance, options: ServerOptions): void {
-  server.setNotFoundHandler((request, reply) => sendProblem(reply, notFound(request)));
-  server.setErrorHandler((error: FastifyError | Error, request: FastifyRequest, reply: FastifyReply) => {
-    if (error instanceof Refusal) return sendRefusal(reply, error);
-    if (error instanceof Problem) return sendProblem(reply, error);
-    const status = "statusCode" in error ? error.statusCode : undefined;
-    if (status !== undefined && status >= 400 && status < 500)
-      return sendProblem(reply, new Problem(status, error.message));
-    options.log({
-      level: "error",
-      message: `unexpected error: ${error.message}`,
-      requestId: request.id,
-      method: request.method,
-      path: request.url.split("?")[0],
-      stack: error.stack,
+const pathOf = (request: FastifyRequest): string => request.url.split("?", 1)[0] ?? "";
+
+/** Bodies are JSON or absent. Clients send the content type also where they send no body. */
+function acceptJsonOnly(app: FastifyInstance): void {
+  const parse = app.getDefaultJsonParser("error", "error");
+  const utf8 = new TextDecoder("utf-8", { fatal: true });
+  app.removeAllContentTypeParsers();
+  app.addContentTypeParser("application/json", { parseAs: "buffer" }, (request, body, done) => {
+    if (body.length === 0) {
+      done(null, undefined);
+      return;
+    }
+    let text: string;
+    try {
+      text = utf8.decode(body as Buffer);
+    } catch {
+      done(problem(400, "the body is not valid UTF-8"));
+      return;
+    }
+    void parse(request, text, (error: Error | null, value?: unknown) => {
+      if (error) done(problem(400, "the body is not valid JSON, or uses a forbidden key such as __proto__"));
+      else done(null, value);
     });
-    return sendProblem(
-      reply,
-      new Problem(
-        500,
-        `unexpected error; the log names it under request ${request.id} (machines-local logs)`,
-      ),
-    );
   });
 }
 
-function notFound(request: FastifyRequest): Problem {
-  const path = request.url.split("?")[0] ?? "";
-  return path.startsWith("/nullspace")
-    ? new Problem(404, "this version of the control plane serves the Dedalus dialect only, under /dedalus")
-    : new Problem(404, `there is nothing at ${request.method} ${path.slice(0, 200)}`);
+/** Delays, refuses, or marks a request as the fault script says. */
+async function rehearse(faults: Faults, request: FastifyRequest, path: string, signal: AbortSignal) {
+  const rule = faults.forRequest(request.method, path);
+  if (!rule) return;
+  if (rule.delayMs !== undefined) await sleep(rule.delayMs, undefined, { signal }).catch(() => undefined);
+  if (rule.refuse) {
+    const { status, errorCode, message, retryable, retryAfterMs } = rule.refuse;
+    throw refused(status, {
+      ...{ error_code: errorCode, message, retryable },
+      ...(retryAfterMs === undefined ? {} : { retry_after_ms: retryAfterMs }),
+    });
+  }
+  request.loseAnswer = rule.loseAnswer;
+}
+
+function notFound(routes: RouteTable, request: FastifyRequest): ApiError {
+  const path = pathOf(request);
+  if (path === "/nullspace" || path.startsWith("/nullspace/")) {
+    return problem(
+      404,
+      "this version of the embedded control plane serves only the Dedalus dialect, at /dedalus",
+    );
+  }
+  const methods = routes.methodsOf(path);
+  if (methods.length === 0) return problem(404, "there is no such path");
+  const allow = methods.join(", ");
+  return problem(405, `this path takes ${allow}`, { headers: { allow } });
+}
+
+function toApiError(error: unknown, request: FastifyRequest): ApiError {
+  if (error instanceof ApiError) return error;
+  const { statusCode, code, message } = error as { statusCode?: number; code?: string; message?: string };
+  if (statusCode !== undefined && statusCode < 500 && code?.startsWith("FST_")) {
+    return problem(
+      statusCode,
+      statusCode === 413
+        ? `the body is larger than ${String(maxBodyBytes)} bytes`
+        : (message ?? "bad request"),
+    );
+  }
+  request.log.error({ err: error }, "unexpected error");
+  return problem(500, `internal error; the log has it under request ${request.id}`);
+}
+
+function send(reply: FastifyReply, request: FastifyRequest, error: ApiError): FastifyReply {
+  return reply
+    .code(error.status)
+    .headers({ ...error.headers, "x-request-id": request.id })
+    .type(error.contentType)
+    .send(JSON.stringify(error.body));
+}
+
+/** Bytes that are no HTTP request never reach a route. */
+function answerMalformed(error: Error & { code?: string }, socket: Socket): void {
+  if (error.code === "ECONNRESET" || !socket.writable) {
+    socket.destroy();
+    return;
+  }
+  const status =
+    error.code === "HPE_HEADER_OVERFLOW" ? 431 : error.code === "ERR_HTTP_REQUEST_TIMEOUT" ? 408 : 400;
+  const title = STATUS_CODES[status] ?? "Bad Request";
+  const body = JSON.stringify(problem(status, "this is not a complete, well-formed HTTP request").body);
+  socket.end(
+    `HTTP/1.1 ${String(status)} ${title}\r\ncontent-type: application/problem+json\r\n` +
+      `content-length: ${String(Buffer.byteLength(body))}\r\nx-request-id: ${randomUUID()}\r\nconnection: close\r\n\r\n${body}`,
+  );
 }

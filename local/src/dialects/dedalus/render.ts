@@ -1,66 +1,77 @@
-/** Records in the DCS wire format (LifecycleResponse, MachineListItem, ExecutionResponse, ...). */
-import type { PageResult, StoredAnswer } from "../../engine/control-plane";
+/** The engine's records in the words of the DCS contract. */
 import { wakeRetryMs } from "../../engine/executions";
+import type { PageResult, Render, StoredAnswer } from "../../engine/control-plane";
 import type { ExecutionEventRecord, ExecutionRecord, MachineRecord } from "../../engine/record";
 
-export const machineId = (id: string): string => `dm-${id}`;
+const idPrefix = "dm-";
 
-const status = (machine: MachineRecord) => ({
-  phase: machine.phase,
-  reason: machine.reason,
-  retryable: machine.retryable,
-  revision: String(machine.revision),
-  last_transition_at: machine.lastTransitionAt,
-  last_progress_at: machine.lastProgressAt,
-  ...(machine.lastError === null ? {} : { last_error: machine.lastError }),
-});
+export const machineId = (record: Pick<MachineRecord, "id">): string => `${idPrefix}${record.id}`;
+/** The engine's id of a machine that a path names. */
+export const engineId = (id: string): string => id.slice(idPrefix.length);
 
-const common = (machine: MachineRecord, flatPhase: boolean) => ({
-  machine_id: machineId(machine.id),
+export interface RenderOptions {
+  /** Adds the flat `phase` of the newest API generation. */
+  flatPhase: boolean;
+}
+
+/** LifecycleResponse: exactly its fields. */
+export const lifecycle = (machine: MachineRecord, { flatPhase }: RenderOptions) => ({
+  machine_id: machineId(machine),
   vcpu: machine.vcpu,
   memory_mib: machine.memoryMiB,
   storage_gib: machine.storageGiB,
+  autosleep_seconds: machine.autosleepSeconds,
   desired_state: machine.desiredState,
-  status: status(machine),
+  status: {
+    phase: machine.phase,
+    reason: machine.reason,
+    ...(machine.lastError === null ? {} : { last_error: machine.lastError }),
+    retryable: machine.retryable,
+    revision: String(machine.revision),
+    last_transition_at: machine.lastTransitionAt,
+    last_progress_at: machine.lastProgressAt,
+  },
   ...(flatPhase ? { phase: machine.phase } : {}),
 });
 
-export const lifecycle = (machine: MachineRecord, flatPhase: boolean) => ({
-  ...common(machine, flatPhase),
-  autosleep_seconds: machine.autosleepSeconds,
-});
-
-export const listItem = (machine: MachineRecord, flatPhase: boolean) => ({
-  ...common(machine, flatPhase),
+/** MachineListItem */
+export const listItem = (machine: MachineRecord, options: RenderOptions) => ({
+  ...lifecycle(machine, options),
   created_at: machine.createdAt,
-  ...(flatPhase ? { autosleep_seconds: machine.autosleepSeconds } : {}),
 });
 
 export const etag = (machine: MachineRecord): string => `"${String(machine.revision)}"`;
 
-export const lifecycleAnswer =
-  (flatPhase: boolean) =>
-  (machine: MachineRecord, pending: boolean): StoredAnswer => ({
+/**
+ * The answer of a call that changes a machine: 202 while the change converges, 200 when it holds. The contract's
+ * X-Dedalus-Storage-Operation-Id may be null: storage here has no operations that could be asked about.
+ */
+export const machineAnswer =
+  (options: RenderOptions): Render<MachineRecord> =>
+  (machine, pending): StoredAnswer => ({
     status: pending ? 202 : 200,
-    headers: { etag: etag(machine) },
-    body: JSON.stringify(lifecycle(machine, flatPhase)),
+    headers: { "content-type": "application/json", etag: etag(machine) },
+    body: JSON.stringify(lifecycle(machine, options)),
   });
 
-const given = (fields: Record<string, unknown>): Record<string, unknown> =>
-  Object.fromEntries(Object.entries(fields).filter(([, value]) => value !== null && value !== undefined));
+/** Leaves out what is null: the contract's optional fields are absent, never null. */
+const present = <T extends object>(value: T) =>
+  Object.fromEntries(Object.entries(value).filter(([, field]) => field !== null && field !== undefined));
 
+/** ExecutionResponse */
 export const execution = (record: ExecutionRecord) => ({
   execution_id: record.id,
-  machine_id: machineId(record.machineId),
+  machine_id: machineId({ id: record.machineId }),
   status: record.status,
   command: record.command,
-  env_keys: record.envKeys,
   created_at: record.createdAt,
+  env_keys: record.envKeys,
+  artifacts: [],
   stdout_bytes: record.stdoutBytes,
   stderr_bytes: record.stderrBytes,
   stdout_truncated: record.stdoutTruncated,
   stderr_truncated: record.stderrTruncated,
-  ...given({
+  ...present({
     cwd: record.cwd,
     started_at: record.startedAt,
     completed_at: record.completedAt,
@@ -73,27 +84,30 @@ export const execution = (record: ExecutionRecord) => ({
   }),
 });
 
-export const executionAnswer = (record: ExecutionRecord): StoredAnswer => ({
+/** Always 200: the contract has no other for an execution. */
+export const executionAnswer: Render<ExecutionRecord> = (record) => ({
   status: 200,
-  headers: {},
+  headers: { "content-type": "application/json" },
   body: JSON.stringify(execution(record)),
 });
 
-export const executionOutput = (output: { record: ExecutionRecord; stdout: string; stderr: string }) => ({
-  execution_id: output.record.id,
-  stdout: output.stdout,
-  stderr: output.stderr,
-  stdout_bytes: output.record.stdoutBytes,
-  stderr_bytes: output.record.stderrBytes,
-  stdout_truncated: output.record.stdoutTruncated,
-  stderr_truncated: output.record.stderrTruncated,
+/** ExecutionOutputResponse */
+export const executionOutput = (record: ExecutionRecord, stdout: string, stderr: string) => ({
+  execution_id: record.id,
+  stdout,
+  stderr,
+  stdout_bytes: record.stdoutBytes,
+  stderr_bytes: record.stderrBytes,
+  stdout_truncated: record.stdoutTruncated,
+  stderr_truncated: record.stderrTruncated,
 });
 
+/** ExecutionEvent */
 export const executionEvent = (event: ExecutionEventRecord) => ({
   sequence: event.sequence,
   type: event.type,
   at: event.at,
-  ...given({
+  ...present({
     chunk: event.chunk,
     status: event.status,
     exit_code: event.exitCode,
@@ -103,7 +117,7 @@ export const executionEvent = (event: ExecutionEventRecord) => ({
   }),
 });
 
-export const page = <T, W>(result: PageResult<T>, render: (item: T) => W) => ({
-  items: result.items.map(render),
-  ...(result.nextCursor === undefined ? {} : { next_cursor: result.nextCursor }),
+export const page = <T, W>({ items, nextCursor }: PageResult<T>, item: (record: T) => W) => ({
+  items: items.map(item),
+  ...(nextCursor === undefined ? {} : { next_cursor: nextCursor }),
 });

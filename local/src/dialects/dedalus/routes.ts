@@ -1,142 +1,76 @@
-/** The routes of the DCS API, below `/dedalus`. */
-import type { FastifyInstance, FastifyPluginCallback, FastifyReply, FastifyRequest } from "fastify";
-import type { ControlPlane, StoredAnswer } from "../../engine/control-plane";
-import { Problem } from "../../http/problem";
-import {
-  etag,
-  execution,
-  executionAnswer,
-  executionEvent,
-  executionOutput,
-  lifecycle,
-  lifecycleAnswer,
-  listItem,
-  page,
-} from "./render";
-import { openStatusStream, type StatusStreamOptions } from "./status-stream";
-import {
-  parseCreate,
-  parseExecution,
-  parseIdempotency,
-  parseIfMatch,
-  parseMachineId,
-  parsePage,
-  parseUpdate,
-  type SizeLimits,
-} from "./validation";
+/** The DCS API below `/dedalus`: every machine and execution route of the contract. */
+import type { FastifyInstance, FastifyPluginAsync } from "fastify";
+import type { ControlPlane } from "../../engine/control-plane";
+import type { Faults } from "../../faults";
+import { problem } from "../../http-errors";
+import type { HttpSettings } from "../../settings";
+import { executionRoutes } from "./execution-routes";
+import { machineRoutes } from "./machine-routes";
+import { toApiError } from "./refusals";
+import { machineOf, pageOf } from "./requests";
+import type { StatusStreams } from "./status-streams";
 
-export interface DedalusOptions extends Omit<StatusStreamOptions, "machines"> {
+export interface DedalusDeps {
+  settings: HttpSettings;
   controlPlane: ControlPlane;
-  limits: SizeLimits;
+  faults: Faults;
+  streams: StatusStreams;
 }
 
-/** Parts of the API that the embedded control plane does not have. */
-const absent = ["previews", "ssh", "terminals"];
-
-const machineOf = (request: FastifyRequest): string =>
-  parseMachineId((request.params as { machine_id: string }).machine_id);
-
-const executionOf = (request: FastifyRequest): string =>
-  (request.params as { execution_id: string }).execution_id;
-
-const sendStored = (reply: FastifyReply, answer: StoredAnswer): FastifyReply =>
-  reply.code(answer.status).headers(answer.headers).type("application/json").send(answer.body);
-
 export const dedalusRoutes =
-  (options: DedalusOptions): FastifyPluginCallback =>
-  (server, _options, done) => {
-    machineRoutes(server, options);
-    executionRoutes(server, options);
-    server.get("/v1/machines/:machine_id/artifacts", async (request) => {
-      parsePage(request.query);
-      await options.controlPlane.machines.get(machineOf(request));
-      return { items: [] };
+  (deps: DedalusDeps): FastifyPluginAsync =>
+  async (app: FastifyInstance) => {
+    app.setErrorHandler((error) => {
+      // To the server's own handler, which sends both envelopes.
+      throw toApiError(error);
     });
-    for (const name of absent) {
-      for (const url of [`/v1/machines/:machine_id/${name}`, `/v1/machines/:machine_id/${name}/*`]) {
-        server.all(url, () => {
-          throw new Problem(501, `the embedded control plane has no ${name}; they work on the real service`);
+    machineRoutes(app, deps);
+    executionRoutes(app, deps);
+    artifactRoutes(app, deps);
+    missingRoutes(app);
+  };
+
+/** Machines here make no artifacts: the list is empty, and no artifact exists. */
+function artifactRoutes(app: FastifyInstance, { controlPlane }: DedalusDeps): void {
+  app.get("/v1/machines/:machine_id/artifacts", async (request) => {
+    pageOf(request);
+    await controlPlane.machines.get(machineOf(request));
+    return { items: [] };
+  });
+  for (const method of ["GET", "DELETE"] as const) {
+    app.route({
+      method,
+      url: "/v1/machines/:machine_id/artifacts/:artifact_id",
+      handler: async (request) => {
+        await controlPlane.machines.get(machineOf(request));
+        throw problem(404, "this machine has no such artifact");
+      },
+    });
+  }
+}
+
+/** Routes of the contract that the embedded control plane does not serve; named in docs/differences.md. */
+const missing = {
+  previews: ["", "/:preview_id"],
+  ssh: ["", "/:session_id"],
+  terminals: ["", "/:terminal_id", "/:terminal_id/stream"],
+} as const;
+
+function missingRoutes(app: FastifyInstance): void {
+  for (const [name, paths] of Object.entries(missing)) {
+    for (const path of paths) {
+      const methods = path === "" ? ["GET", "POST"] : path.endsWith("/stream") ? ["GET"] : ["GET", "DELETE"];
+      for (const method of methods) {
+        app.route({
+          method,
+          url: `/v1/machines/:machine_id/${name}${path}`,
+          handler: async () => {
+            throw problem(501, `${name} are not implemented by the embedded control plane`, {
+              headers: { "x-should-retry": "false" },
+            });
+          },
         });
       }
     }
-    done();
-  };
-
-function machineRoutes(server: FastifyInstance, options: DedalusOptions): void {
-  const { machines } = options.controlPlane;
-  const { limits, flatPhase } = options;
-  const answer = lifecycleAnswer(flatPhase);
-
-  server.get("/v1/machines", async (request) =>
-    page(await machines.list(parsePage(request.query)), (machine) => listItem(machine, flatPhase)),
-  );
-
-  server.post("/v1/machines", async (request, reply) => {
-    const once = parseIdempotency(request);
-    return sendStored(reply, await machines.create(parseCreate(request.body, options), once, answer));
-  });
-
-  server.get("/v1/machines/:machine_id", async (request, reply) => {
-    const machine = await machines.get(machineOf(request));
-    return reply.header("etag", etag(machine)).send(lifecycle(machine, flatPhase));
-  });
-
-  server.patch("/v1/machines/:machine_id", async (request, reply) => {
-    const id = machineOf(request);
-    const once = parseIdempotency(request);
-    const change = parseUpdate(request.body, limits);
-    return sendStored(reply, await machines.update(id, change, once, parseIfMatch(request), answer));
-  });
-
-  const desire =
-    (desired: "running" | "sleeping" | "destroyed") =>
-    async (request: FastifyRequest, reply: FastifyReply) => {
-      const id = machineOf(request);
-      const once = parseIdempotency(request);
-      return sendStored(reply, await machines.desire(id, desired, once, parseIfMatch(request), answer));
-    };
-  server.delete("/v1/machines/:machine_id", desire("destroyed"));
-  server.post("/v1/machines/:machine_id/sleep", desire("sleeping"));
-  server.post("/v1/machines/:machine_id/wake", desire("running"));
-
-  server.get("/v1/machines/:machine_id/status/stream", (request, reply) =>
-    openStatusStream(machineOf(request), request, reply, { ...options, machines }),
-  );
-}
-
-function executionRoutes(server: FastifyInstance, options: DedalusOptions): void {
-  const { executions } = options.controlPlane;
-  const base = "/v1/machines/:machine_id/executions";
-
-  server.get(base, async (request) =>
-    page(await executions.list(machineOf(request), parsePage(request.query)), execution),
-  );
-
-  server.post(base, async (request, reply) => {
-    const id = machineOf(request);
-    const once = parseIdempotency(request);
-    return sendStored(
-      reply,
-      await executions.create(id, parseExecution(request.body), once, executionAnswer),
-    );
-  });
-
-  server.get(`${base}/:execution_id`, async (request) =>
-    execution(await executions.get(machineOf(request), executionOf(request))),
-  );
-
-  server.delete(`${base}/:execution_id`, async (request) =>
-    execution(await executions.remove(machineOf(request), executionOf(request))),
-  );
-
-  server.get(`${base}/:execution_id/output`, async (request) =>
-    executionOutput(await executions.output(machineOf(request), executionOf(request))),
-  );
-
-  server.get(`${base}/:execution_id/events`, async (request) =>
-    page(
-      await executions.events(machineOf(request), executionOf(request), parsePage(request.query)),
-      executionEvent,
-    ),
-  );
+  }
 }
