@@ -1,6 +1,6 @@
 /**
  * Machines as plain processes, anywhere with a POSIX shell: a folder that is HOME and working folder, and a process that
- * stands for the machine. It isolates nothing, and what leaves its session or process group escapes a stop.
+ * stands for the machine. It isolates nothing. A daemon that changes HOME too escapes a stop; outside Linux, any daemon.
  */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
@@ -19,9 +19,10 @@ import {
   writeWhole,
   type MachineFolder,
 } from "./machine-folder";
-import { findByArguments, findProcess, isAlive, signalProcess } from "./process-table";
+import { findByArguments, findByVariable, findProcess, isAlive, signalProcess } from "./process-table";
 import { ShellExecs } from "./shell-exec";
 import { signalTree } from "./signal-tree";
+import { Turns } from "./turns";
 import { waitUntil } from "./wait-until";
 
 /** Names the process that stands for a machine, together with the machine's folder. */
@@ -34,13 +35,14 @@ export class ProcessDriver implements Driver {
   readonly notEnforced = ["memory limit", "cpu limit", "process limit", "storage limit"];
   readonly warnings = [
     "Machines run as plain processes of this user: files, processes, host name and network are the host's own.",
-    "A process that leaves its session or process group (a daemon) is not ended by sleep or destroy.",
+    "A daemon that a command leaves behind may survive sleep and destroy.",
   ];
   private readonly watch = new ExitWatch(
     (id) => this.isRunning(id),
     async () => "the process that stands for the machine was killed",
   );
   private readonly execs = new ShellExecs("command");
+  private readonly turns = new Turns();
 
   private constructor(
     private readonly stateDir: string,
@@ -57,6 +59,10 @@ export class ProcessDriver implements Driver {
   }
 
   async start(spec: MachineSpec, { signal }: { signal: AbortSignal }): Promise<void> {
+    await this.turns.take(spec.id, () => this.startNow(spec, signal));
+  }
+
+  private async startNow(spec: MachineSpec, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const machine = machineFolder(this.stateDir, spec.id);
     if (await this.isRunning(spec.id)) return;
@@ -86,23 +92,30 @@ export class ProcessDriver implements Driver {
   }
 
   async stop(machineId: string): Promise<void> {
+    await this.turns.take(machineId, () => this.stopNow(machineId));
+  }
+
+  async destroy(machineId: string): Promise<void> {
+    await this.turns.take(machineId, async () => {
+      await this.stopNow(machineId);
+      await removeTree(machineFolder(this.stateDir, machineId).path);
+    });
+  }
+
+  private async stopNow(machineId: string): Promise<void> {
     this.watch.forget(machineId);
     const machine = machineFolder(this.stateDir, machineId);
     for (const name of await readdir(machine.execs).catch(() => [] as string[])) {
       const wrapper = await readWrapper(join(machine.execs, name));
       if (wrapper) await signalTree(wrapper, "SIGKILL", "command");
     }
+    await endDaemons(machine);
     const keeper = await readRuntime(machine);
     if (keeper && (await isAlive(keeper))) signalGroup(keeper.pid);
     await endKeepers(machine);
     const ended = await waitUntil(async () => !(keeper && (await isAlive(keeper))), { withinMs: endMs });
     if (!ended) throw new DriverError("stop_failed", `process ${keeper?.pid} did not end; try again`, true);
     await rm(machine.runtime, { force: true });
-  }
-
-  async destroy(machineId: string): Promise<void> {
-    await this.stop(machineId);
-    await removeTree(machineFolder(this.stateDir, machineId).path);
   }
 
   async resize(): Promise<void> {
@@ -114,7 +127,7 @@ export class ProcessDriver implements Driver {
     if (!(await this.isRunning(spec.machineId))) {
       throw new DriverError("not_running", `machine ${spec.machineId} does not run: start it first`, true);
     }
-    const home = join(machine.path, "root");
+    const home = homeOf(machine);
     return this.execs.start(machine, spec, {
       script: this.script,
       prefix: [],
@@ -147,6 +160,18 @@ export class ProcessDriver implements Driver {
 /** The keeper leads a group of its own, in which is nothing but its `sleep`. */
 function signalGroup(leader: number): void {
   signalProcess(-leader, "SIGKILL");
+}
+
+const homeOf = (machine: MachineFolder): string => join(machine.path, "root");
+
+/** What has left the session of its command is known by the home it was given, where the system tells (Linux). */
+async function endDaemons(machine: MachineFolder): Promise<void> {
+  const noneIsLeft = (): boolean => {
+    const left = findByVariable(`HOME=${homeOf(machine)}`);
+    for (const pid of left) signalProcess(pid, "SIGKILL");
+    return left.length === 0;
+  };
+  await waitUntil(noneIsLeft, { withinMs: endMs });
 }
 
 async function endKeepers(machine: MachineFolder): Promise<void> {

@@ -47,14 +47,23 @@ export async function isAlive(identity: ProcessIdentity): Promise<boolean> {
 
 /** The processes whose arguments hold all of these words, each as one argument. Linux only: empty elsewhere. */
 export function findByArguments(...words: string[]): number[] {
+  return findByFile("cmdline", words);
+}
+
+/** The processes that were given this variable, as NAME=VALUE. Linux only, and only those we may look into. */
+export function findByVariable(variable: string): number[] {
+  return findByFile("environ", [variable]);
+}
+
+function findByFile(file: "cmdline" | "environ", words: string[]): number[] {
   if (!onLinux) return [];
   return readdirSync("/proc").flatMap((name) => {
     if (!/^\d+$/.test(name)) return [];
     try {
-      const given = readFileSync(`/proc/${name}/cmdline`, "utf8").split("\0");
+      const given = readFileSync(`/proc/${name}/${file}`, "utf8").split("\0");
       return words.every((word) => given.includes(word)) ? [Number(name)] : [];
     } catch {
-      return []; // it ended while we looked
+      return []; // it ended while we looked, or is another user's
     }
   });
 }

@@ -1,7 +1,7 @@
 /** Starts commands and finds them again; `sandbox` and `process` differ only in what stands before the command. */
 import { spawn, type ChildProcess } from "node:child_process";
 import { once } from "node:events";
-import { watch } from "node:fs";
+import { watch, type FSWatcher } from "node:fs";
 import { DriverError, type ExecExit, type ExecSpec, type RunningExec } from "../driver";
 import { execTag, insideScript } from "./exec-scripts";
 import { createSpool, readExit, readWrapper, spoolAt } from "./exec-spool";
@@ -29,6 +29,7 @@ export interface ExecPlace {
 
 export class ShellExecs {
   private readonly watched = new Set<() => void>();
+  private readonly running = new Map<string, RunningExec>();
 
   /** What the wrapper's own child is: the command, or a program that only waits for it. */
   constructor(private readonly firstChild: "command" | "waits") {}
@@ -63,32 +64,33 @@ export class ShellExecs {
         child.unref(); // we may end, it goes on
       };
     });
-    return { ...spool, exited, kill: (signal) => this.kill(folder, signal) };
+    return this.remember(folder, { ...spool, exited, kill: (signal) => this.kill(folder, signal) });
   }
 
+  /** Asked for often, also only to learn where the output is: it watches nothing until `exited` is read. */
   async attach(machine: MachineFolder, executionId: string): Promise<RunningExec | undefined> {
     const folder = execFolder(machine, executionId);
     const ended = await readExit(folder);
     const common = { ...spoolAt(folder), kill: (signal?: Signal) => this.kill(folder, signal) };
     if (ended) return { ...common, exited: Promise.resolve(ended) };
-    const wrapper = await readWrapper(folder);
-    // Started, but killed or not yet come to writing its name.
-    if (!wrapper && findByArguments(execTag, folder).length === 0) return undefined;
-    const exited = this.exitOf(folder, (look) => {
-      const watcher = watch(folder, look);
-      watcher.on("error", look);
-      const timer = setInterval(look, lookAgainMs);
-      look(); // it may have ended before we watched
-      return () => {
-        watcher.close();
-        clearInterval(timer);
-      };
+    const running = this.running.get(folder);
+    if (running) return running;
+    // Without a name it has just been started, or was killed before it could write it down.
+    if (!(await wrapperOf(folder))) return undefined;
+    const watchExit = (): Promise<ExecExit> => this.exitOf(folder, (look) => listenTo(folder, look));
+    let exited: Promise<ExecExit> | undefined;
+    return this.remember(folder, {
+      ...common,
+      get exited() {
+        return (exited ??= watchExit());
+      },
     });
-    return { ...common, exited };
   }
 
   async forget(machine: MachineFolder, executionId: string): Promise<void> {
-    await removeTree(execFolder(machine, executionId));
+    const folder = execFolder(machine, executionId);
+    this.running.delete(folder);
+    await removeTree(folder);
   }
 
   close(): void {
@@ -103,11 +105,17 @@ export class ShellExecs {
         const exit = await endOf(folder);
         if (!exit || !this.watched.delete(stop)) return;
         stop();
+        this.running.delete(folder);
         resolve(exit);
       };
       const stop = listen(() => void look());
       this.watched.add(stop);
     });
+  }
+
+  private remember(folder: string, exec: RunningExec): RunningExec {
+    this.running.set(folder, exec);
+    return exec;
   }
 
   private async kill(folder: string, signal: Signal = "SIGKILL"): Promise<void> {
@@ -118,6 +126,22 @@ export class ShellExecs {
 }
 
 type Signal = "SIGTERM" | "SIGKILL";
+
+/** For a command that is no child of ours: its folder changes when it ends, unless its wrapper was killed. */
+function listenTo(folder: string, look: () => void): () => void {
+  let watcher: FSWatcher | undefined;
+  try {
+    watcher = watch(folder, look).on("error", look);
+  } catch {
+    watcher = undefined; // no watch to be had, or the folder has gone: the timer finds out
+  }
+  const timer = setInterval(look, lookAgainMs);
+  look(); // it may have ended before we watched
+  return () => {
+    watcher?.close();
+    clearInterval(timer);
+  };
+}
 
 async function started(child: ChildProcess): Promise<void> {
   try {

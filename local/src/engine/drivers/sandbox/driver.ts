@@ -1,19 +1,17 @@
 /** Machines as Linux namespaces, made with util-linux alone, by root or by an ordinary user. */
-import { mkdir, readdir, readFile, realpath } from "node:fs/promises";
+import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
 import { DriverError, type Driver, type ExecSpec, type MachineSpec, type RunningExec } from "../../driver";
-import { execScript } from "../exec-scripts";
 import { ExitWatch } from "../exit-watch";
 import { machineFolder, machineIds, readRuntime, removeTree, writeWhole } from "../machine-folder";
 import { ShellExecs } from "../shell-exec";
+import { Turns } from "../turns";
 import { waitUntil } from "../wait-until";
 import { Cgroups } from "./cgroups";
-import { endProcesses, hostEnv, isUp, launch, prepareDisk, type SandboxHost } from "./launch";
-import { enterScript, setupScript, startScript } from "./scripts";
-import { ensureTemplate, removeOtherTemplates } from "./template";
+import { hostEnv, prepareHost, type SandboxHost } from "./host";
+import { endProcesses, isUp, launch, prepareDisk } from "./launch";
+import { removeOtherTemplates } from "./template";
 
-/** Far above what hosts give to people, services and other containers; all machines share the range. */
-const rootUidBase = 1_879_048_192;
 const busyMs = 15_000;
 
 const insideEnv = {
@@ -32,6 +30,7 @@ export class SandboxDriver implements Driver {
   readonly warnings = ["Machines share the host's network: ports are not isolated."];
   private readonly watch: ExitWatch;
   private readonly execs = new ShellExecs("waits");
+  private readonly turns = new Turns();
 
   private constructor(
     private readonly host: SandboxHost,
@@ -49,30 +48,15 @@ export class SandboxDriver implements Driver {
 
   /** Writes scripts and template into the state folder; starts nothing. @throws DriverError sandbox_unusable. */
   static async create({ stateDir }: { stateDir: string }): Promise<SandboxDriver> {
-    if (process.platform !== "linux") {
-      const words = `sandboxes need Linux namespaces, and this is ${process.platform}`;
-      throw new DriverError("sandbox_unusable", words, false);
-    }
-    await mkdir(stateDir, { recursive: true, mode: 0o700 });
-    const real = await realpath(stateDir);
-    const scripts = join(real, "sandbox");
-    await mkdir(scripts, { recursive: true, mode: 0o700 });
-    const files = { start: startScript, setup: setupScript, enter: enterScript, exec: execScript };
-    for (const [name, text] of Object.entries(files)) await writeWhole(join(scripts, `${name}.sh`), text);
-    const asRoot = process.getuid?.() === 0;
-    const uidBase = asRoot ? rootUidBase : 0;
-    const host: SandboxHost = {
-      stateDir: real,
-      scripts,
-      template: await ensureTemplate(real, uidBase),
-      mode: asRoot ? "root" : "user",
-      uidBase,
-      uidCount: asRoot ? 65_536 : 1,
-    };
-    return new SandboxDriver(host, await Cgroups.probe(real));
+    const host = await prepareHost(stateDir);
+    return new SandboxDriver(host, await Cgroups.probe(host.stateDir));
   }
 
   async start(spec: MachineSpec, { signal }: { signal: AbortSignal }): Promise<void> {
+    await this.turns.take(spec.id, () => this.startNow(spec, signal));
+  }
+
+  private async startNow(spec: MachineSpec, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const machine = machineFolder(this.host.stateDir, spec.id);
     const isFree = async (): Promise<boolean> => {
@@ -99,18 +83,26 @@ export class SandboxDriver implements Driver {
   }
 
   async stop(machineId: string): Promise<void> {
-    this.watch.forget(machineId);
-    await endProcesses(machineFolder(this.host.stateDir, machineId));
-    await this.cgroups.remove(machineId);
+    await this.turns.take(machineId, () => this.stopNow(machineId));
   }
 
   async destroy(machineId: string): Promise<void> {
-    await this.stop(machineId);
-    await removeTree(machineFolder(this.host.stateDir, machineId).path);
+    await this.turns.take(machineId, async () => {
+      await this.stopNow(machineId);
+      await removeTree(machineFolder(this.host.stateDir, machineId).path);
+    });
   }
 
   async resize(spec: MachineSpec): Promise<void> {
-    if (await this.isRunning(spec.id)) await this.cgroups.set(spec.id, spec);
+    await this.turns.take(spec.id, async () => {
+      if (await this.isRunning(spec.id)) await this.cgroups.set(spec.id, spec);
+    });
+  }
+
+  private async stopNow(machineId: string): Promise<void> {
+    this.watch.forget(machineId);
+    await endProcesses(machineFolder(this.host.stateDir, machineId));
+    await this.cgroups.remove(machineId);
   }
 
   async exec(spec: ExecSpec): Promise<RunningExec> {

@@ -8,26 +8,17 @@ import { execTag } from "../exec-scripts";
 import { makePrivate, readRuntime, type MachineFolder } from "../machine-folder";
 import { bootId, findByArguments, isAlive, signalProcess } from "../process-table";
 import { waitUntil } from "../wait-until";
+import { hostEnv, type SandboxHost } from "./host";
 import { startTag } from "./scripts";
 
 const startMs = 20_000;
 const endMs = 10_000;
+/** What waits for init ends within this time of it. */
+const graceMs = 1000;
 /** Commands record their exit within this time of their machine's end. */
 const recordMs = 2000;
 /** What start.sh ends with when another start holds the machine. */
 const busy = 75;
-
-/** How sandboxes are made by this user on this host. */
-export interface SandboxHost {
-  stateDir: string;
-  /** Folder of start.sh, setup.sh, enter.sh and exec.sh. */
-  scripts: string;
-  template: string;
-  mode: "root" | "user";
-  /** The host's uid that is 0 inside, and how many uids follow. */
-  uidBase: number;
-  uidCount: number;
-}
 
 /** True when init has said that it is ready, and lives. */
 export async function isUp(machine: MachineFolder): Promise<boolean> {
@@ -105,22 +96,30 @@ export async function launch(
  * There is no grace: it is what pulling the plug is to a machine, and what was written stays written.
  */
 export async function endProcesses(machine: MachineFolder): Promise<void> {
-  const left = async (): Promise<number[]> => {
-    const init = await readRuntime(machine);
-    const started = findByArguments(startTag, machine.path);
-    return init && (await isAlive(init)) ? [init.pid, ...started] : started;
-  };
+  let named = false;
+  let left: number[] = [];
+  const graceOver = performance.now() + graceMs;
   const gone = await waitUntil(
     async () => {
-      const pids = await left();
-      for (const pid of pids) signalProcess(pid, "SIGKILL");
-      return pids.length === 0;
+      const init = await readRuntime(machine);
+      const started = findByArguments(startTag, machine.path);
+      if (init && (await isAlive(init))) {
+        // The others only wait for it; left alone, they collect it and end.
+        named = true;
+        left = [init.pid, ...started];
+        signalProcess(init.pid, "SIGKILL");
+        return false;
+      }
+      left = started;
+      if (named && performance.now() < graceOver) return started.length === 0;
+      for (const pid of started) signalProcess(pid, "SIGKILL");
+      return started.length === 0;
     },
     { withinMs: endMs },
   );
   if (!gone) {
-    const pids = (await left()).join(", ");
-    throw new DriverError("stop_failed", `processes of the machine did not end: ${pids}; try again`, true);
+    const words = `processes of the machine did not end: ${left.join(", ")}; try again`;
+    throw new DriverError("stop_failed", words, true);
   }
   // The kernel has ended the commands with init; what is left of them is our shell, writing down how.
   await waitUntil(() => findByArguments(execTag, machine.path).length === 0, { withinMs: recordMs });
@@ -129,5 +128,3 @@ export async function endProcesses(machine: MachineFolder): Promise<void> {
     await rm(join(machine.path, name), { force: true });
   }
 }
-
-export const hostEnv = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" };

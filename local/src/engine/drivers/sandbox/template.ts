@@ -54,12 +54,12 @@ const settings = [
 ];
 
 /**
- * Makes the tree when its content is new, and answers its folder name. Running machines keep the one they began with,
+ * Makes the tree, owned by `owner` or by us, when its content is new, and answers its folder name. Running machines keep the one they began with,
  * since a lower layer must not change below an overlay. Reads synchronously: once, and several times faster so.
  */
-export async function ensureTemplate(stateDir: string, owner: number): Promise<string> {
+export async function ensureTemplate(stateDir: string, owner: number | undefined): Promise<string> {
   const tree = entries();
-  const hash = createHash("sha256").update(String(owner));
+  const hash = createHash("sha256").update(String(owner ?? "own"));
   for (const { path, mode, link = "", text = "" } of tree) {
     hash.update(`\0${path}\0${mode}\0${link}\0`).update(text);
   }
@@ -127,11 +127,11 @@ function systemAccounts(path: string, root: string): string {
   return [root, ...kept, ""].join("\n");
 }
 
-function write(draft: string, { path, mode, link, text }: Entry, owner: number): void {
+function write(draft: string, { path, mode, link, text }: Entry, owner: number | undefined): void {
   const full = join(draft, path);
   if (link !== undefined) symlinkSync(link, full);
   else if (text !== undefined) writeFileSync(full, text);
   else mkdirSync(full);
   if (link === undefined) chmodSync(full, mode); // a mode given at creation is cut by the umask
-  if (process.getuid?.() === 0) lchownSync(full, owner, owner);
+  if (owner !== undefined) lchownSync(full, owner, owner);
 }
