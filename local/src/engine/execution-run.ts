@@ -172,13 +172,16 @@ export class ExecutionRun {
   /** Drops the oldest output, and the events that pointed to it. */
   private async trim(name: StreamName, path: string): Promise<void> {
     const { db, executionId, keepBytes } = this.options;
-    this.kept[name] = await trimSpool(path, keepBytes);
+    const keptFrom = await trimSpool(path, keepBytes);
+    // Where the file system cannot give space back, everything stays readable, and asking again is of no use.
+    this.kept[name] = keptFrom === 0 ? Infinity : keptFrom;
+    if (keptFrom === 0) return;
     await db.transaction().execute(async (tx) => {
       await tx
         .deleteFrom("execution_events")
         .where("execution_id", "=", executionId)
         .where("type", "=", name)
-        .where("from_byte", "<", this.kept[name])
+        .where("from_byte", "<", keptFrom)
         .execute();
       await tx
         .updateTable("executions")

@@ -23,7 +23,12 @@ let keys = 0;
 const request = (key = `key-${String(++keys)}`, requestHash = "h") => ({ scope: "test", key, requestHash });
 
 /** Every revision from the present one, or after a given one, until the machine is in `phase`. */
-async function until(plane: ControlPlane, id: string, phase: string, after?: number): Promise<MachineRecord[]> {
+async function until(
+  plane: ControlPlane,
+  id: string,
+  phase: string,
+  after?: number,
+): Promise<MachineRecord[]> {
   const seen: MachineRecord[] = [];
   let end: () => void = () => undefined;
   await new Promise<void>((resolve, reject) => {
