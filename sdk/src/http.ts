@@ -5,11 +5,11 @@
 import { Agent, type Dispatcher } from "undici";
 import { answerFailure, requestIdOf, rawBodyLimit, type ErrorReader } from "./answer-failure";
 import { readText } from "./body-text";
+import { wireRequest, type Call } from "./call";
 import { connectionFailure, type Failure } from "./connection-failure";
 import { startDeadline, type Deadline } from "./deadline";
 import type { Deps } from "./deps";
-import { DeadlineError, ProtocolError, UsageError, type ErrorFacts, type MachinesError } from "./errors";
-import { makeIdempotencyKey } from "./idempotency-key";
+import { DeadlineError, ProtocolError, type ErrorFacts, type MachinesError } from "./errors";
 import { redactCause, redactDeep, redactor, type Redact } from "./redact";
 import { firstHeader, retryDelay, type Headers } from "./retry-timing";
 
@@ -31,32 +31,6 @@ export interface TransportSettings {
   timeoutMs: number;
   maxRetries: number;
   readError: ErrorReader;
-}
-
-export interface CallOptions {
-  /** Gives the call up; it then rejects with the signal's reason. */
-  signal?: AbortSignal | undefined;
-  /** The whole call with its retries, in milliseconds; default 60000, past it DeadlineError. */
-  timeoutMs?: number | undefined;
-}
-
-export interface MutationOptions extends CallOptions {
-  /** The same for every attempt at the same change; default a new UUIDv7 for each call. */
-  idempotencyKey?: string | undefined;
-}
-
-export interface Call {
-  /** What is tried, for messages: `create a machine`. */
-  what: string;
-  machineId?: string;
-  method: "GET" | "POST" | "PATCH" | "DELETE" | "PUT";
-  /** Below the base URL, its segments encoded. */
-  path: string;
-  query?: Readonly<Record<string, string | number | undefined>>;
-  body?: unknown;
-  headers?: Readonly<Record<string, string | undefined>>;
-  maxRetries?: number;
-  options?: MutationOptions | undefined;
 }
 
 export interface JsonAnswer {
@@ -143,7 +117,14 @@ export class Transport {
     limits: { bodyTimeout?: number },
     accept: (response: Response) => Promise<Result<T>>,
   ): Promise<T> {
-    const request = { ...this.wireRequest(call), ...limits, signal: deadline.signal };
+    const { baseUrl, headers } = this.#settings;
+    const request = {
+      ...wireRequest(call, baseUrl, headers, this.deps.now()),
+      headersTimeout: httpDefaults.attemptTimeoutMs,
+      bodyTimeout: httpDefaults.attemptTimeoutMs,
+      ...limits,
+      signal: deadline.signal,
+    };
     const maxRetries = call.maxRetries ?? this.#settings.maxRetries;
     for (let number = 0; ; number++) {
       deadline.signal.throwIfAborted();
@@ -179,39 +160,6 @@ export class Transport {
     } catch (thrown) {
       return connectionFailure(thrown, this.about(call).trying, call.machineId);
     }
-  }
-
-  private wireRequest(call: Call): Dispatcher.RequestOptions {
-    const { baseUrl, headers } = this.#settings;
-    const search = queryText(call.query ?? {});
-    // Made here, before the first attempt, so that every attempt carries the same key.
-    const key =
-      call.method === "GET"
-        ? undefined
-        : (call.options?.idempotencyKey ?? makeIdempotencyKey(this.deps.now()));
-    if (key !== undefined && !/^[\x21-\x7e]{1,255}$/.test(key)) {
-      throw this.error(UsageError, {
-        message: `${call.what}: the idempotency key must be 1 to 255 printable ASCII characters without spaces`,
-        code: "invalid_argument",
-      });
-    }
-    const all: Record<string, string | undefined> = {
-      accept: "application/json",
-      "user-agent": "pulumi-machines-sdk",
-      ...headers,
-      "content-type": call.body === undefined ? undefined : "application/json",
-      "idempotency-key": key,
-      ...call.headers,
-    };
-    return {
-      origin: baseUrl.origin,
-      path: baseUrl.pathname.replace(/\/+$/, "") + call.path + (search ? `?${search}` : ""),
-      method: call.method,
-      headers: Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)),
-      body: call.body === undefined ? null : JSON.stringify(call.body),
-      headersTimeout: httpDefaults.attemptTimeoutMs,
-      bodyTimeout: httpDefaults.attemptTimeoutMs,
-    };
   }
 
   private async readJson(call: Call, response: Response): Promise<Result<JsonAnswer>> {
@@ -287,12 +235,6 @@ export class Transport {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
-}
-
-function queryText(query: NonNullable<Call["query"]>): string {
-  const search = new URLSearchParams();
-  for (const [key, value] of Object.entries(query)) if (value !== undefined) search.set(key, String(value));
-  return search.toString();
 }
 
 /** Only chunks on a connection that stays open end visibly; otherwise a cut looks like the end. */

@@ -9,7 +9,7 @@ export {
 } from "./errors";
 export { DurationError, formatDuration, maxDurationSeconds, parseDuration } from "./duration";
 export type { Deps } from "./deps";
-export type { CallOptions, MutationOptions } from "./http";
+export type { CallOptions, MutationOptions } from "./call";
 export { DedalusClient, type DedalusClientOptions } from "./dedalus/client";
 export type { ChangeOptions, CreateMachineParams, Machines, UpdateMachineParams } from "./dedalus/machines";
 export type { CreateExecutionParams, Executions } from "./dedalus/executions";

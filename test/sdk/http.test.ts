@@ -8,7 +8,8 @@ import {
   NotFoundError,
   ProtocolError,
 } from "../../sdk/src/errors";
-import { Transport, type Call } from "../../sdk/src/http";
+import type { Call } from "../../sdk/src/call";
+import { Transport } from "../../sdk/src/http";
 import { freePort, httpServer, rawServer, sendJson, type Answer, type Loopback } from "./loopback";
 import { patientDeps } from "./patient";
 

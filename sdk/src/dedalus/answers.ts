@@ -1,7 +1,8 @@
 /** From the transport's answers to typed values: the schema check, path segments, arguments. */
 import type { z } from "zod";
 import { ProtocolError, UsageError } from "../errors";
-import type { Call, JsonAnswer, Transport } from "../http";
+import type { Call } from "../call";
+import type { JsonAnswer, Transport } from "../http";
 
 /** Sends and reads; the request id of the answer goes into the value. @throws ProtocolError `unexpected_answer` */
 export async function fetchAs<T extends object>(

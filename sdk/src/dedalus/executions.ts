@@ -1,6 +1,7 @@
 /** `client.executions`: commands in a machine, one method per endpoint, and `run` for the whole of one. */
 import type { z } from "zod";
-import type { CallOptions, MutationOptions, Transport } from "../http";
+import type { CallOptions, MutationOptions } from "../call";
+import type { Transport } from "../http";
 import { fetchAs, requestBody, segment } from "./answers";
 import { listing, type Listing, type PageParams } from "./pages";
 import { runExecution, type RunOptions, type RunResult } from "./run";

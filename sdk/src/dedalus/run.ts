@@ -1,6 +1,6 @@
 /** `executions.run`: start a command, follow its events, and say how it ended. */
 import type { Deps } from "../deps";
-import type { MutationOptions } from "../http";
+import type { MutationOptions } from "../call";
 import type { CreateExecutionParams, Executions } from "./executions";
 import { isFinished } from "./rules";
 import type { Execution, ExecutionEvent } from "./wire";

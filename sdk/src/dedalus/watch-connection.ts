@@ -1,7 +1,8 @@
 /** One connection to a machine's status stream: its new views, and how it ended. */
 import { connectionFailure } from "../connection-failure";
 import { MachinesError, NotFoundError } from "../errors";
-import type { CallOptions, Transport } from "../http";
+import type { CallOptions } from "../call";
+import type { Transport } from "../http";
 import { readEventBatches } from "../sse";
 import { segment } from "./answers";
 import { readStatusEvent } from "./watch-event";
