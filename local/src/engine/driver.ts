@@ -30,9 +30,11 @@ export class DriverError extends Error {
 export interface ExecSpec {
   executionId: string;
   machineId: string;
-  /** argv, execve style: no shell. */
+  /** argv, execve style: no shell. It can be read in the host's process list. */
   command: string[];
+  /** Default: root's home. */
   cwd?: string;
+  /** Names as a shell exports them: letters, digits and _. Values never stand on a command line. */
   env: Record<string, string>;
   stdin?: string;
 }
@@ -45,15 +47,22 @@ export interface RunningExec {
   /** Output files, appended to by the command itself. Offsets never move, also when old bytes were dropped. */
   readonly stdoutPath: string;
   readonly stderrPath: string;
-  /** Resolves when the command has ended (also when it was killed or its machine went); never rejects. */
+  /**
+   * Resolves when the command has ended (also when it was killed or its machine went); never rejects. After `close` of
+   * the driver it stays as it is.
+   */
   readonly exited: Promise<ExecExit>;
-  /** Kills the command and everything it started that is still below it. */
+  /**
+   * Kills the command and everything it started that is still below it. SIGKILL (default) returns when they are gone;
+   * SIGTERM returns when it was sent.
+   */
   kill(signal?: "SIGTERM" | "SIGKILL"): Promise<void>;
 }
 
 export interface ExecExit {
   /** As a shell says it: 128 + n when a signal ended it. Null when it could not be learned (the host went down). */
   exitCode: number | null;
+  /** Exit code less 128; as at a prompt, a program that itself exits with 137 reads as ended by signal 9. */
   signal: number | null;
   /** Set when the command could not be started at all: the system's own words. */
   startError?: string;
@@ -73,15 +82,22 @@ export interface Driver {
   start(spec: MachineSpec, options: { signal: AbortSignal }): Promise<void>;
   /** True when the machine's processes run. */
   isRunning(machineId: string): Promise<boolean>;
-  /** Calls back once when the machine's processes end without `stop` or `destroy`; returns what cancels it. */
+  /**
+   * Calls back once when the machine's processes end without `stop` or `destroy`; returns what cancels it. A stop or
+   * destroy cancels it too: ask again after the next start.
+   */
   onExit(machineId: string, listener: (words: string) => void): () => void;
-  /** Ends every process of the machine and keeps its disk. */
+  /** Ends every process of the machine, at once as pulling the plug does, and keeps its disk. */
   stop(machineId: string): Promise<void>;
   /** Ends every process and removes disk, mounts, cgroups and files. */
   destroy(machineId: string): Promise<void>;
   /** Applies new limits to a running machine; a no-op for one that does not run. */
   resize(spec: MachineSpec): Promise<void>;
 
+  /**
+   * An id that was started before is not started again: its command, running or ended, is the answer.
+   * @throws DriverError not_running, bad_command.
+   */
   exec(spec: ExecSpec): Promise<RunningExec>;
   /** The command of an earlier life of the control plane, running or ended; undefined when nothing is left of it. */
   attachExec(machineId: string, executionId: string): Promise<RunningExec | undefined>;

@@ -1,6 +1,8 @@
 /** Tells who listens when a machine's processes end although nobody asked for it. */
 export class ExitWatch {
   private readonly listeners = new Map<string, Set<(words: string) => void>>();
+  /** Machines whose outer process is our child, so that we are told. */
+  private readonly ours = new Set<string>();
   private timer: NodeJS.Timeout | undefined;
 
   /** `words` says why it ended, as far as the host knows. */
@@ -12,9 +14,9 @@ export class ExitWatch {
   onExit(machineId: string, listener: (words: string) => void): () => void {
     const set = this.listeners.get(machineId) ?? new Set();
     this.listeners.set(machineId, set.add(listener));
-    // Machines of an earlier control plane are not our children, so nobody tells us: look once a second.
+    // Nobody tells us of the machines of an earlier control plane: look once a second.
     this.timer ??= setInterval(() => {
-      for (const id of this.listeners.keys()) void this.look(id);
+      for (const id of this.listeners.keys()) if (!this.ours.has(id)) void this.look(id);
     }, 1000).unref();
     return () => {
       set.delete(listener);
@@ -22,8 +24,18 @@ export class ExitWatch {
     };
   }
 
-  /** Looks now; called when one of our own children has ended. */
-  async look(machineId: string): Promise<void> {
+  /** A child of ours stands for the machine from now on. */
+  childStarts(machineId: string): void {
+    this.ours.add(machineId);
+  }
+
+  /** It has ended, with the machine or, when only it was killed, without. */
+  childEnded(machineId: string): void {
+    this.ours.delete(machineId);
+    void this.look(machineId);
+  }
+
+  private async look(machineId: string): Promise<void> {
     if (!this.listeners.has(machineId) || (await this.isRunning(machineId))) return;
     const words = await this.words(machineId);
     // Asked for again: a stop may have come meanwhile.

@@ -76,7 +76,8 @@ export class ProcessDriver implements Driver {
     });
     await once(child, "spawn");
     child.unref();
-    child.once("exit", () => void this.watch.look(spec.id));
+    this.watch.childStarts(spec.id);
+    child.once("exit", () => this.watch.childEnded(spec.id));
     const seen = child.pid === undefined ? undefined : await findProcess(child.pid);
     if (!seen) throw new DriverError("start_failed", "the process that stands for the machine ended", true);
     await writeWhole(machine.runtime, JSON.stringify({ pid: seen.pid, startTime: seen.startTime }));

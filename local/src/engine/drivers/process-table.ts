@@ -31,8 +31,13 @@ export function bootId(): string {
 
 /** Every process but zombies. */
 export async function processTable(): Promise<ProcessRow[]> {
-  if (!onLinux) return parsePs((await run("ps", ["-A", "-o", psColumns], psOptions)).stdout);
+  if (!onLinux) return processTableByPs();
   return readdirSync("/proc").flatMap((name) => (/^\d+$/.test(name) ? (readProc(Number(name)) ?? []) : []));
+}
+
+/** The same by `ps`, for systems without /proc. */
+export async function processTableByPs(): Promise<ProcessRow[]> {
+  return parsePs((await run("ps", ["-A", "-o", psColumns], psOptions)).stdout);
 }
 
 export async function findProcess(pid: number): Promise<ProcessRow | undefined> {

@@ -21,17 +21,22 @@ export interface Hierarchy {
 export async function findHierarchies(name: string): Promise<Hierarchy[]> {
   const mounts = await cgroupMounts();
   const found: Hierarchy[] = [];
-  for (const controller of controllers) {
-    if (found.some((one) => one.controllers.includes(controller))) continue;
-    const v1 = mounts.find((mount) => mount.version === 1 && mount.options.includes(controller));
-    const mount = v1 ?? mounts.find((one) => one.version === 2);
-    if (!mount) continue;
-    const wanted = mount.version === 2 ? [...controllers] : [controller];
-    const usable = await firstUsable(mount, name, wanted);
-    if (!usable) continue;
-    const same = found.find((one) => one.parent === usable.parent);
-    if (same) same.controllers.push(controller);
-    else found.push(usable);
+  for (const mount of mounts.filter((one) => one.version === 1)) {
+    const offered = controllers.filter((one) => mount.options.includes(one));
+    const usable = await best(
+      mount.bases.map((base) => ({ version: 1, base, offered })),
+      name,
+    );
+    if (usable) found.push(usable);
+  }
+  // A controller belongs to v1 or to v2, never to both; a process is in one v2 cgroup, so one base has to do.
+  for (const mount of mounts.filter((one) => one.version === 2)) {
+    const bases = mount.bases.map(async (base): Promise<Candidate> => {
+      const words = await readFile(join(base, "cgroup.controllers"), "utf8").catch(() => "");
+      return { version: 2, base, offered: controllers.filter((one) => words.split(/\s+/).includes(one)) };
+    });
+    const usable = await best(await Promise.all(bases), name);
+    if (usable) found.push(usable);
   }
   return found;
 }
@@ -90,14 +95,18 @@ function ownPath(text: string, options: string[]): string {
   return "/";
 }
 
-async function firstUsable(mount: Mount, name: string, wanted: Controller[]): Promise<Hierarchy | undefined> {
-  for (const base of mount.bases) {
-    let offered = wanted;
-    if (mount.version === 2) {
-      const words = await readFile(join(base, "cgroup.controllers"), "utf8").catch(() => "");
-      offered = wanted.filter((one) => words.split(/\s+/).includes(one));
-    }
-    const hierarchy: Hierarchy = { version: mount.version, parent: join(base, name), controllers: offered };
+interface Candidate {
+  version: 1 | 2;
+  base: string;
+  offered: Controller[];
+}
+
+/** The first with the most controllers that really lets a process in. */
+async function best(candidates: Candidate[], name: string): Promise<Hierarchy | undefined> {
+  for (const { version, base, offered } of candidates.toSorted(
+    (a, b) => b.offered.length - a.offered.length,
+  )) {
+    const hierarchy: Hierarchy = { version, parent: join(base, name), controllers: offered };
     if (offered.length > 0 && (await canJoin(hierarchy))) return hierarchy;
   }
   return undefined;

@@ -66,7 +66,8 @@ export class SandboxDriver implements Driver {
       await this.cgroups.set(spec.id, spec);
       await writeWhole(join(machine.path, "template"), this.host.template);
       const cgroups = this.cgroups.of(spec.id);
-      const onEnd = (): void => void this.watch.look(spec.id);
+      const onEnd = (): void => this.watch.childEnded(spec.id);
+      this.watch.childStarts(spec.id);
       return (await launch(machine, spec, this.host, { cgroups, signal, onEnd })) === "up";
     };
     if (await waitUntil(isFree, { withinMs: busyMs, everyMs: 20 })) return;
