@@ -1,4 +1,5 @@
 /** Everything that can be set about the embedded control plane, with its defaults, in one place. */
+import { resolve } from "node:path";
 import { type CapacityLimits, hostCapacity, unlimitedCapacity } from "./engine/capacity";
 import type { Driver } from "./engine/driver";
 import type { DriverChoice } from "./engine/drivers/select";
@@ -96,7 +97,7 @@ export function complete(options: LocalOptions): Settings {
   const driver = options.driver ?? "auto";
   const runsNothing = (typeof driver === "string" ? driver : driver.name) === "null";
   return {
-    stateDir: options.stateDir ?? defaultStateDir(process.env),
+    stateDir: resolve(options.stateDir ?? defaultStateDir(process.env)),
     host: options.host ?? "127.0.0.1",
     port: options.port ?? defaultPort,
     apiKey: options.apiKey,
