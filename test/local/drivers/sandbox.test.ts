@@ -1,5 +1,5 @@
 import { spawnSync } from "node:child_process";
-import { existsSync, readFileSync, readdirSync } from "node:fs";
+import { chownSync, existsSync, mkdirSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { hostname } from "node:os";
 import { join } from "node:path";
 import { ControlPlaneProcess, isRoot, makeStateDir, nobody, removeStateDir } from "./control-plane-process";
@@ -200,6 +200,38 @@ describe.each(users)("a sandbox of $user", ({ uid }) => {
       }),
     );
     expect(limits.sort()).toEqual(["25000", "4096"]);
+  });
+
+  it("starts again from a disk that is full of traps, and touches nothing of the host", async () => {
+    const bait = join(stateDir, "bait");
+    mkdirSync(bait);
+    if (isRoot) chownSync(bait, uid, uid);
+    await plane.call("start", "t");
+    await plane.sh(
+      "t",
+      `mv /etc /etc.old; ln -s ${bait} /etc; mv /tmp /tmp.old; ln -s ${bait} /tmp; rm /sbin`,
+    );
+    await plane.call("stop", "t");
+    await plane.call("start", "t");
+    expect((await plane.run("t", ["hostname"])).stdout).toBe("dm-t\n");
+    expect(readdirSync(bait)).toEqual([]);
+    expect(statSync(bait).uid).toBe(uid);
+    await plane.call("destroy", "t");
+    expect(existsSync(bait)).toBe(true);
+  });
+
+  it("says what the system said when a disk no longer starts, and starts no part of it", async () => {
+    await plane.call("start", "b");
+    await plane.sh("b", "rm /lib64 /lib");
+    await plane.call("stop", "b");
+    await expect(plane.call("start", "b")).rejects.toMatchObject({
+      reason: "sandbox_unusable",
+      retryable: false,
+      message: expect.stringMatching(/umount: not found/) as string,
+    });
+    expect(await plane.call("isRunning", "b")).toBe(false);
+    expect(processesWith("machines/b ")).toEqual([]);
+    await plane.call("destroy", "b");
   });
 
   it("starts once when it is started many times", async () => {

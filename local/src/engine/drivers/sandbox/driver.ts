@@ -8,8 +8,9 @@ import { ShellExecs } from "../shell-exec";
 import { Turns } from "../turns";
 import { waitUntil } from "../wait-until";
 import { Cgroups } from "./cgroups";
+import { prepareDisk } from "./disk";
 import { hostEnv, prepareHost, type SandboxHost } from "./host";
-import { endProcesses, isUp, launch, prepareDisk } from "./launch";
+import { endProcesses, isUp, launch } from "./launch";
 import { removeOtherTemplates } from "./template";
 
 const busyMs = 15_000;

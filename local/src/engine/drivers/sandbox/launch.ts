@@ -1,11 +1,11 @@
 /** Starts the processes of one sandbox and sees that they are really up, and takes them down again. */
 import { spawn } from "node:child_process";
 import { once } from "node:events";
-import { chown, mkdir, open, readFile, rm, writeFile } from "node:fs/promises";
+import { open, readFile, rm } from "node:fs/promises";
 import { join } from "node:path";
 import { DriverError, type MachineSpec } from "../../driver";
 import { execTag } from "../exec-scripts";
-import { makePrivate, readRuntime, type MachineFolder } from "../machine-folder";
+import { readRuntime, type MachineFolder } from "../machine-folder";
 import { bootId, findByArguments, isAlive, signalProcess } from "../process-table";
 import { waitUntil } from "../wait-until";
 import { hostEnv, type SandboxHost } from "./host";
@@ -25,25 +25,6 @@ export async function isUp(machine: MachineFolder): Promise<boolean> {
   const init = await readRuntime(machine);
   if (!init || !(await isAlive(init))) return false;
   return (await readFile(join(machine.path, "ready"), "utf8").catch(() => "")) === "ready\n";
-}
-
-/** Makes the folders of a machine's disk when there are none. */
-export async function prepareDisk(
-  machine: MachineFolder,
-  spec: MachineSpec,
-  host: SandboxHost,
-): Promise<void> {
-  for (const name of ["", "work", "root", "exec"]) await makePrivate(join(machine.path, name));
-  const upper = join(machine.path, "upper");
-  if (await readFile(join(upper, "etc/hostname")).catch(() => undefined)) return;
-  // Seen inside as / and /etc, so they have those modes; the machine's own folder keeps everybody else out.
-  for (const folder of [upper, join(upper, "etc")]) {
-    await mkdir(folder, { recursive: true, mode: 0o755 });
-    if (host.mode === "root") await chown(folder, host.uidBase, host.uidBase);
-  }
-  const file = join(upper, "etc/hostname");
-  await writeFile(file, `${spec.hostname}\n`, { mode: 0o644, flag: "wx" });
-  if (host.mode === "root") await chown(file, host.uidBase, host.uidBase);
 }
 
 /**

@@ -39,23 +39,35 @@ here=$(dirname "$0")
 cd -P "$folder"
 # Empty both before anything can be taken for a machine that is up.
 exec 7>runtime.json 8>ready
-# The tree lies on a folder that anybody may pass: the machine's root has no rights on ours.
+# The host's programs and libraries, read-only, in the tree that we stand in.
+bind_system() {
+  for name in usr bin sbin lib lib32 lib64 libx32 nix; do
+    if [ -L "/$name" ] || [ -L "$name" ] || [ ! -d "/$name" ] || [ ! -d "$name" ]; then continue; fi
+    mount --rbind "/$name" "$name"
+    read_only "$PWD/$name"
+  done
+}
+read_only() {
+  mount -o remount,bind,ro,nosuid,nodev "$1" 2>/dev/null && return
+  # An ordinary user must repeat the flags that the host has set.
+  flags=$(findmnt -n -o VFS-OPTIONS -M "$1" | head -n 1)
+  mount -o "remount,bind,$flags,ro,nosuid,nodev" "$1"
+}
+
+# All lies on a folder that anybody may pass: the machine's root has no rights on ours.
 mount -t tmpfs -o mode=755,size=64k tmpfs root
-mkdir root/machine
+mkdir root/stage
+# The stage: a root of trusted files only, from which enter.sh lets go of the host's tree.
+mount --bind "../../$template" root/stage
+read_only "$PWD/root/stage"
 # Relative paths need no escaping for whatever the state folder is called.
 options=lowerdir=../../$template,upperdir=upper,workdir=work
 [ "$mode" = root ] || options=$options,userxattr
-mount -t overlay overlay -o "$options" root/machine
-cd root/machine
-for name in usr bin sbin lib lib32 lib64 libx32 nix; do
-  if [ -L "/$name" ] || [ -L "$name" ] || [ ! -d "/$name" ] || [ ! -d "$name" ]; then continue; fi
-  mount --rbind "/$name" "$name"
-  if ! mount -o remount,bind,ro,nosuid,nodev "$PWD/$name" 2>/dev/null; then
-    # An ordinary user must repeat the flags that the host has set.
-    flags=$(findmnt -n -o VFS-OPTIONS -M "$PWD/$name" | head -n 1)
-    mount -o "remount,bind,$flags,ro,nosuid,nodev" "$PWD/$name"
-  fi
-done
+mount -t overlay overlay -o "$options" root/stage/mnt
+cd root/stage
+bind_system
+cd mnt
+bind_system
 mount -t tmpfs -o "mode=755,size=64k,uid=$base,gid=$base" tmpfs dev
 for name in null zero full random urandom tty; do
   : >"dev/$name"
@@ -113,10 +125,17 @@ exec 7>&-
 echo in >&6
 exec 6>&-
 hostname "$hostname"
-# A copy of the mount: the kernel refuses to make a locked one the root.
-mount --rbind machine machine
-cd -P machine
+# A copy of each mount: the kernel refuses to make a locked one the root.
+mount --rbind stage stage
+cd -P stage
 mount -t proc -o nosuid,nodev,noexec proc proc
+mount -t proc -o nosuid,nodev,noexec proc mnt/proc
+# First to the stage: no file of the machine's, such as its ld.so.preload, is used while the host's tree is in reach.
+pivot_root . .
+umount -l .
+cd /
+mount --rbind mnt mnt
+cd -P mnt
 pivot_root . .
 umount -l .
 cd /
