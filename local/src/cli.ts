@@ -2,12 +2,12 @@
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import { runDetached } from "./cli/detached-child";
+import { faultsFile } from "./cli/faults-file";
 import { logs } from "./cli/logs";
 import {
   capacity,
   count,
   driverNames,
-  faultsFile,
   limits,
   milliseconds,
   port,

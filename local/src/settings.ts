@@ -4,6 +4,7 @@ import { type CapacityLimits, hostCapacity, unlimitedCapacity } from "./engine/c
 import type { Driver } from "./engine/driver";
 import type { DriverChoice } from "./engine/drivers/select";
 import type { FaultScript } from "./faults";
+import { checkOptions } from "./settings-check";
 import { defaultStateDir } from "./state-folder";
 
 export interface Range {
@@ -93,7 +94,9 @@ export interface Settings extends Omit<HttpSettings, "apiKey"> {
 
 export const defaultPort = 4590;
 
+/** Fills in the defaults. @throws SettingsError */
 export function complete(options: LocalOptions): Settings {
+  checkOptions(options);
   const driver = options.driver ?? "auto";
   const runsNothing = (typeof driver === "string" ? driver : driver.name) === "null";
   return {

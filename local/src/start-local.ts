@@ -30,13 +30,17 @@ export interface Local {
 
 /**
  * Starts the embedded control plane and resolves when it answers. See LocalOptions for the defaults.
- * @throws StateHeldError when another one holds the state folder; DriverError when a driver that was asked for by name
+ * @throws SettingsError for an option that cannot be used; StateHeldError when another one holds the state folder; DriverError when a driver that was asked for by name
  * does not work here; Error when the port is taken.
  *
  *     await using local = await startLocal({ port: 0, driver: "null" });
  */
-export async function startLocal(options: LocalOptions = {}): Promise<Local> {
-  const settings = complete(options);
+export async function startLocal(
+  options: LocalOptions = {},
+  /** True for the command line alone: a signal may end its process. */
+  { ownProcess = false } = {},
+): Promise<Local> {
+  const settings = { ...complete(options), ownProcess };
   const undo: (() => unknown)[] = [];
   const close = async () => {
     for (const step of undo.splice(0).reverse()) await step();
@@ -50,14 +54,14 @@ export async function startLocal(options: LocalOptions = {}): Promise<Local> {
 }
 
 async function start(
-  settings: Settings,
+  settings: Settings & { ownProcess: boolean },
   undo: (() => unknown)[],
   close: () => Promise<void>,
 ): Promise<Local> {
   const { stateDir, warn } = settings;
   const startedAt = new Date();
   prepareStateDir(stateDir);
-  const lock = lockState(stateDir);
+  const lock = lockState(stateDir, settings);
   undo.push(() => {
     lock.release();
   });
@@ -104,6 +108,8 @@ async function start(
       if (error === undefined) app.log.info(message);
       else app.log.error({ err: error }, message);
     },
+  }).catch((error: unknown) => {
+    throw settings.databaseUrl === undefined ? error : databaseError(error);
   });
   undo.splice(-1, 0, () => controlPlane.close());
 
@@ -137,6 +143,13 @@ async function start(
   });
   app.log.info({ url, driver: driver.name, stateDir }, "ready");
   return local;
+}
+
+/** Says where the trouble is; the URL is not repeated, since it may hold a password. */
+function databaseError(error: unknown): Error {
+  const { message, code } = error as NodeJS.ErrnoException;
+  const words = message || code || String(error);
+  return new Error(`the database of DATABASE_URL cannot be used: ${words}`, { cause: error });
 }
 
 async function countMachines({ machines }: ControlPlane): Promise<number> {

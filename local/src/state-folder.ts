@@ -80,7 +80,12 @@ export function removeEndpoint(stateDir: string): void {
   rmSync(statePaths(stateDir).endpoint, { force: true });
 }
 
-const holderFile = z.looseObject({ pid: z.int(), startedAt: z.string() });
+const holderFile = z.looseObject({
+  pid: z.int(),
+  startedAt: z.string(),
+  /** False when the control plane lives inside another program, which a signal would end as well. */
+  ownProcess: z.boolean().optional(),
+});
 /** Who took the lock of the state folder last; it means something only while the lock is held. */
 export type Holder = z.infer<typeof holderFile>;
 

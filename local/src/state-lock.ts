@@ -41,13 +41,13 @@ const busy = 5;
 const patienceMs = 300;
 
 /** @throws StateHeldError */
-export function lockState(stateDir: string): StateLock {
+export function lockState(stateDir: string, { ownProcess = false } = {}): StateLock {
   const db = take(stateDir, patienceMs);
   if (!db) {
     const { holder, endpoint } = holderOf(stateDir);
     throw new StateHeldError(stateDir, holder, endpoint);
   }
-  writeHolder(stateDir, { pid: process.pid, startedAt: new Date().toISOString() });
+  writeHolder(stateDir, { pid: process.pid, startedAt: new Date().toISOString(), ownProcess });
   return {
     release: () => {
       db.close();

@@ -15,12 +15,10 @@ export async function runDetached(): Promise<void> {
   if (!process.send) throw new Error('this command is for "machines-local start --detach" only');
   const [options] = (await once(process, "message")) as [DetachableOptions];
   try {
-    const local = await startLocal({
-      ...options,
-      warn: (line) => {
-        tell({ event: "warning", line });
-      },
-    });
+    const warn = (line: string) => {
+      tell({ event: "warning", line });
+    };
+    const local = await startLocal({ ...options, warn }, { ownProcess: true });
     tell({ event: "ready", facts: readyFacts(local) });
     if (process.connected) process.disconnect();
     await serveUntil(stop, local);

@@ -1,10 +1,9 @@
 /** What the texts of the command line mean. */
-import { readFileSync } from "node:fs";
 import { DurationError, parseDuration } from "@pulumi-machines/sdk/duration";
 import { InvalidArgumentError } from "commander";
 import type { CapacityLimits } from "../engine/capacity";
 import type { DriverChoice } from "../engine/drivers/select";
-import { type FaultScript, faultScript } from "../faults";
+import type { FaultScript } from "../faults";
 import type { LocalOptions, SizeLimits } from "../settings";
 
 export const driverNames: readonly DriverChoice[] = ["auto", "sandbox", "process", "null"];
@@ -104,17 +103,4 @@ function assignments<Name extends string, Value>(
     found[name] = read(value.trim());
   }
   return found;
-}
-
-export function faultsFile(path: string): FaultScript {
-  let content: unknown;
-  try {
-    content = JSON.parse(readFileSync(path, "utf8"));
-  } catch (error) {
-    throw new InvalidArgumentError(`The fault script cannot be read: ${(error as Error).message}`);
-  }
-  const script = faultScript.safeParse(content);
-  if (script.success) return script.data;
-  const wrong = script.error.issues.map((issue) => `  ${issue.path.join(".") || "(all)"}: ${issue.message}`);
-  throw new InvalidArgumentError(`The fault script is wrong (docs/faults.md):\n${wrong.join("\n")}`);
 }

@@ -14,7 +14,7 @@ export async function start(flags: StartFlags): Promise<void> {
     return;
   }
   const stop = new StopSignal(["SIGINT", "SIGTERM", "SIGHUP"]);
-  const local = await startLocal({ ...options, warn });
+  const local = await startLocal({ ...options, warn }, { ownProcess: true });
   sayReady(readyFacts(local), { json: flags.json ?? false, how: "Ctrl-C stops it; machines keep running." });
   await serveUntil(stop, local);
 }

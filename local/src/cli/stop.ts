@@ -21,6 +21,12 @@ export async function stop({ state }: { state: string }): Promise<void> {
     throw new Error(
       `${state} is held by a process that did not say which; look with: fuser ${state}/lock.db`,
     );
+  if (held.holder?.ownProcess === false) {
+    throw new Error(
+      `the control plane of ${state} runs inside another program (process ${String(pid)}), which a stop would end as ` +
+        `well; end that program instead`,
+    );
+  }
   signal(pid);
   const since = Date.now();
   let told = since;
