@@ -29,6 +29,8 @@ export class ConvergenceError extends Error {
 
 export interface Start {
   view: MachineView;
+  /** An earlier look, such as the answer that accepted the machine: part of what was seen. */
+  before?: MachineView | undefined;
   /** How many retryable failures are answered by stating the desire again. */
   retries: number;
   /** True when the machine may have failed before this operation: that failure is answered once, uncounted. */
@@ -51,6 +53,7 @@ class Convergence {
     this.view = start.view;
     this.course = { retriesLeft: start.retries, retriesUsed: 0, mayRepair: start.mayRepair, hasRun: false };
     this.watch = new Watch(context.controlPlane, start.view.id, context.signal, context.clock);
+    if (start.before) this.look(start.before);
     this.look(start.view);
   }
 
@@ -149,7 +152,7 @@ class Convergence {
   }
 
   private look(view: MachineView): void {
-    if (view !== this.view && isOlder(view, this.view)) return;
+    if (this.history.length > 0 && isOlder(view, this.view)) return;
     this.view = view;
     const history = noteTransition(this.history, view, this.context.clock.now());
     if (history === this.history) return;

@@ -30,8 +30,11 @@ const entrySchema = z.object({
 });
 
 /** `$XDG_STATE_HOME/pulumi-machines`, else `~/.local/state/pulumi-machines`. */
-export const userStateFolder = (env: NodeJS.ProcessEnv): string =>
-  join(env.XDG_STATE_HOME || join(homedir(), ".local", "state"), "pulumi-machines");
+export function userStateFolder(env: NodeJS.ProcessEnv): string {
+  // The XDG rules say that a relative path is to be ignored.
+  const given = env.XDG_STATE_HOME;
+  return join(given?.startsWith("/") ? given : join(homedir(), ".local", "state"), "pulumi-machines");
+}
 
 export class FileJournal implements CreateJournal {
   private pruned = false;

@@ -1,6 +1,6 @@
 /** The engine's log service, through the very modules that the provider process has loaded already. */
 import { createRequire } from "node:module";
-import type { Progress } from "./progress";
+import type { Progress, ProgressLine } from "./progress";
 
 /** The second argument of a dynamic provider's process; undefined when this is no such process. */
 export function engineAddress(argv: readonly string[]): string | undefined {
@@ -24,7 +24,6 @@ interface EngineModules {
     options: object,
   ) => {
     log(request: LogRequest, done: (error: unknown) => void): void;
-    getChannel(): { unref?(): void };
   };
   LogRequest: new () => LogRequest;
   LogSeverity: { INFO: number; WARNING: number };
@@ -45,21 +44,29 @@ function loadModules(): EngineModules {
   return { EngineClient, LogRequest, LogSeverity, createInsecure: () => grpc.credentials.createInsecure() };
 }
 
+/** Sends one line after the other: calls under way at once may overtake each other. */
 export function openEngineLog(address: string): Progress {
   const { EngineClient, LogRequest, LogSeverity, createInsecure } = loadModules();
   const client = new EngineClient(address, createInsecure(), {});
-  return {
-    say({ urn, message, ephemeral, severity }) {
+  const send = ({ urn, message, ephemeral, severity }: ProgressLine): Promise<void> =>
+    new Promise((resolve) => {
       try {
         const request = new LogRequest();
         request.setSeverity(severity === "warning" ? LogSeverity.WARNING : LogSeverity.INFO);
         request.setMessage(message);
         if (urn !== "") request.setUrn(urn);
         request.setEphemeral(ephemeral);
-        client.log(request, () => undefined);
+        client.log(request, () => resolve());
       } catch {
         // A line that is not shown is no reason to fail a deploy.
+        resolve();
       }
+    });
+  let last: Promise<void> = Promise.resolve();
+  return {
+    say(line) {
+      last = last.then(() => send(line));
     },
+    shown: () => last,
   };
 }

@@ -39,7 +39,7 @@ function headline(error: ConvergenceError, context: ReportContext): string {
   switch (error.kind) {
     case "failed": {
       const before = history.at(-2)?.phase;
-      return `${machine} failed${before ? ` after ${before}` : ""}: ${view.lastError ?? view.reason}`;
+      return `${machine} failed${before && before !== "accepted" ? ` after ${before}` : ""}: ${view.lastError ?? view.reason}`;
     }
     case "gone":
       return `${machine} was destroyed by somebody else while it was on its way to ${facts.goal}`;

@@ -14,9 +14,11 @@ export interface ProgressLine {
 
 export interface Progress {
   say(line: ProgressLine): void;
+  /** Resolves when the lines so far are on the terminal; may never, when the engine is gone. */
+  shown(): Promise<void>;
 }
 
-const silent: Progress = { say: () => undefined };
+const silent: Progress = { say: () => undefined, shown: () => Promise.resolve() };
 
 /** The engine of this provider process; silent where there is none, as in a test. */
 export function openProgress(argv: readonly string[]): Progress {

@@ -8,6 +8,8 @@ import { nothingSeen, type SeenState } from "./journal";
 import { openProgress, type Progress } from "./progress";
 import { readSettings, type ConfigReader } from "./settings";
 
+const flushMs = 250;
+
 export class Session {
   readonly seen: SeenState = nothingSeen();
   readonly journal: FileJournal;
@@ -23,7 +25,7 @@ export class Session {
   }
 
   /** Runs one operation on a resource. @throws SettingsError, NoLocalControlPlaneError before anything is sent. */
-  run<T>(urn: string, allowedMs: number, work: (context: Context) => Promise<T>): Promise<T> {
+  async run<T>(urn: string, allowedMs: number, work: (context: Context) => Promise<T>): Promise<T> {
     this.opened ??= openControlPlane(readSettings(this.config, this.env), this.env);
     const progress = (this.shown ??= openProgress(this.argv));
     const context = {
@@ -39,6 +41,13 @@ export class Session {
       newKey: randomUUID,
       random: Math.random,
     };
-    return withDeadline(context, allowedMs, work);
+    try {
+      return await withDeadline(context, allowedMs, work);
+    } finally {
+      // The last line belongs before the result. An engine that does not listen any more is not waited for.
+      const stop = new AbortController();
+      await Promise.race([progress.shown(), realClock.sleep(flushMs, stop.signal)]);
+      stop.abort();
+    }
   }
 }

@@ -120,6 +120,7 @@ function viewOf(machine: Machine): MachineView {
   if (status.lastError) view.lastError = status.lastError;
   if (machine.autosleepSeconds !== undefined) view.autosleepSeconds = machine.autosleepSeconds;
   if (machine.createdAt !== undefined) view.createdAt = machine.createdAt;
+  if (machine.requestId !== undefined) view.requestId = machine.requestId;
   if (status.lastTransitionAt !== undefined) view.lastTransitionAt = status.lastTransitionAt;
   return view;
 }

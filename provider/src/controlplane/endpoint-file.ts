@@ -1,6 +1,6 @@
 /** Finds the embedded control plane that runs on this computer, by the file that it writes. */
 import { readFileSync } from "node:fs";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { z } from "zod";
 import { userStateFolder } from "../create-journal";
 
@@ -16,7 +16,7 @@ export class NoLocalControlPlaneError extends Error {
 
 /** `MACHINES_LOCAL_STATE`, else `local` in the user's state folder. */
 export const localStateFolder = (env: NodeJS.ProcessEnv): string =>
-  env.MACHINES_LOCAL_STATE || join(userStateFolder(env), "local");
+  env.MACHINES_LOCAL_STATE ? resolve(env.MACHINES_LOCAL_STATE) : join(userStateFolder(env), "local");
 
 /** @throws NoLocalControlPlaneError when none runs. */
 export function readEndpointFile(env: NodeJS.ProcessEnv): LocalEndpoint {

@@ -9,6 +9,8 @@ import { createKey, type ResourceIdentity } from "../identity";
 
 export interface Found {
   view: MachineView;
+  /** What the service answered when it accepted the machine, where it was asked in this run. */
+  accepted?: MachineView;
   key: string;
   generation: number;
   /** True when an earlier create, interrupted, had asked for it. */
@@ -40,16 +42,19 @@ async function tryGeneration(
   key: string,
   spec: MachineSpec,
   generation: number,
-): Promise<{ view: MachineView; adopted: boolean } | undefined> {
+): Promise<Pick<Found, "view" | "accepted" | "adopted"> | undefined> {
   const { controlPlane, journal, seen, signal } = context;
   const known = await journal.find(key);
   if (known?.gone || known?.recorded) return undefined;
 
   let machineId = known?.machineId;
+  let accepted: MachineView | undefined;
   if (machineId === undefined) {
     const body = known?.body ?? spec;
     await journal.write({ key, body });
-    machineId = (await make(context, key, body)).id;
+    const answer = await make(context, key, body);
+    if (!known) accepted = answer;
+    machineId = answer.id;
     await journal.write({ key, machineId });
   }
   if (seen.machineIds.has(machineId)) {
@@ -60,7 +65,7 @@ async function tryGeneration(
     // The answer to the create may be an old one, repeated: only a fresh look tells whether the machine still is.
     const view = await controlPlane.getMachine(machineId, { signal });
     if (view.phase !== "destroyed" && view.phase !== "destroying" && view.desiredState !== "destroyed") {
-      return { view, adopted: known !== undefined };
+      return { view, adopted: known !== undefined, ...(accepted ? { accepted } : {}) };
     }
   } catch (error) {
     if (!(error instanceof MachineGoneError)) throw new LookedUpError(machineId, generation, error);

@@ -86,12 +86,13 @@ export async function create(
     }
     throw nothingMade(context, error);
   });
-  const { view, generation, key, adopted } = found;
+  const { view, accepted, generation, key, adopted } = found;
   await claimMachine(context, view.id, key, claim);
   if (adopted) context.log(`found again: ${view.id}, of a create that was interrupted`);
   const goal = goalOf(inputs, { asleepIsFine: false, mustRunFirst: true });
   const outs = await reach(context, "create", {
     view,
+    before: accepted,
     goal,
     mayRepair: adopted,
     properties,
@@ -166,6 +167,7 @@ function lostReasons(context: Context, id: string, error: unknown): string[] {
 
 interface Reach {
   view: MachineView;
+  before?: MachineView | undefined;
   goal: Goal;
   mayRepair: boolean;
   properties: Properties;
@@ -175,11 +177,11 @@ interface Reach {
 async function reach(
   context: Context,
   operation: "create" | "update",
-  { view, goal, mayRepair, properties, lineage }: Reach,
+  { view, before, goal, mayRepair, properties, lineage }: Reach,
 ): Promise<Properties> {
   try {
     const { retries } = inputsOf(properties).failure;
-    return stateOf(await converge(context, goal, { view, retries, mayRepair }), properties, lineage);
+    return stateOf(await converge(context, goal, { view, before, retries, mayRepair }), properties, lineage);
   } catch (error) {
     const report = reportContext(context, operation);
     const last = error instanceof ConvergenceError ? error.view : view;
