@@ -45,7 +45,7 @@ const options = z.strictObject({
   flatPhase: z.boolean().optional(),
   heartbeatMs: z.int().positive().max(maxTimerMs).optional(),
   streamBacklogBytes: z.int().positive().optional(),
-  warn: z.unknown(),
+  warn: z.unknown().optional(),
 });
 
 /** @throws SettingsError; it never repeats a value, which may be a secret. */
