@@ -1,6 +1,6 @@
 /** The main job, from one end to the other: a control plane, a real `pulumi up`, a command in a machine. */
 import { createRequire } from "node:module";
-import { local, pulumi, StepFailed, ask } from "./commands.mjs";
+import { ask, local, pulumi, StepFailed } from "./commands.mjs";
 
 const require = createRequire(import.meta.url);
 const stack = "quickstart";
@@ -14,14 +14,14 @@ async function selectStack() {
 
 /** Starts the control plane unless it runs; answers where it is and with which key. */
 async function controlPlane() {
-  if (!(await ask(["status"]))) await local(["start", "--detach"]);
+  if (await ask(["status"])) await local(["status"]);
+  else await local(["start", "--detach"]);
   return JSON.parse(await local(["status", "--json", "--show-key"], { quiet: true }));
 }
 
 async function up() {
   say("1. The embedded control plane");
-  const { dedalus, apiKey, driver } = await controlPlane();
-  console.log(`It answers at ${dedalus} and runs machines with the "${driver}" driver.`);
+  const { dedalus, apiKey } = await controlPlane();
 
   say("2. pulumi up: three machines");
   await selectStack();
