@@ -44,6 +44,8 @@ export function createApp(log: { write(line: string): void }): FastifyInstance {
   return fastify({
     bodyLimit: maxBodyBytes,
     requestTimeout: requestTimeoutMs,
+    // Node would refuse it with an empty answer; see requireOwnHost.
+    http: { requireHostHeader: false },
     forceCloseConnections: "idle",
     exposeHeadRoutes: false,
     logController: new LogController({ disableRequestLogging: true }),
