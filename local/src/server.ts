@@ -15,6 +15,7 @@ import { StatusStreams } from "./dialects/dedalus/status-streams";
 import type { ControlPlane } from "./engine/control-plane";
 import type { Faults } from "./faults";
 import { KeyCheck, requireOrganization, requireOwnHost } from "./http-auth";
+import { drainable } from "./http-drain";
 import { ApiError, problem, refused } from "./http-errors";
 import { RouteTable } from "./http-routes";
 import type { HttpSettings } from "./settings";
@@ -71,6 +72,7 @@ export async function serve(app: FastifyInstance, deps: ServerDeps): Promise<num
   const routes = new RouteTable();
   const streams = new StatusStreams(settings.heartbeatMs, settings.streamBacklogBytes);
   const keys = new KeyCheck(settings.apiKey);
+  const drain = drainable(app.server);
 
   app.decorateRequest("loseAnswer", false);
   app.addHook("onRoute", ({ url, method }) => {
@@ -99,9 +101,7 @@ export async function serve(app: FastifyInstance, deps: ServerDeps): Promise<num
   app.addHook("preClose", async () => {
     closing.abort();
     streams.close();
-    setTimeout(() => {
-      app.server.closeAllConnections();
-    }, closeGraceMs).unref();
+    drain(closeGraceMs);
   });
 
   app.get("/healthz", async () => ({ status: "ok" }));

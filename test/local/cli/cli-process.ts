@@ -4,6 +4,7 @@ import { once } from "node:events";
 import { mkdtempSync, readdirSync, rmSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join, resolve } from "node:path";
+import { heldBy } from "../../../local/src/state-lock";
 
 const root = resolve(__dirname, "../../..");
 export const binary = join(root, "local/bin/machines-local.cjs");
@@ -77,9 +78,10 @@ export class Cli {
 
   /** Ends what the test left, in the background too, and removes its files. */
   async cleanUp(): Promise<void> {
-    await this.run(["stop"]);
     for (const left of this.running) left.child.kill("SIGKILL");
     await Promise.all([...this.running].map((left) => left.ended));
+    const inBackground = heldBy(this.state);
+    if (inBackground?.holder?.ownProcess) process.kill(inBackground.holder.pid, "SIGKILL");
     rmSync(this.home, { recursive: true, force: true });
   }
 }
