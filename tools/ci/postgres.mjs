@@ -6,7 +6,8 @@ import { join } from "node:path";
 const debian = "/usr/lib/postgresql";
 
 const isInstalled = () =>
-  existsSync(debian) && readdirSync(debian).some((version) => existsSync(join(debian, version, "bin", "initdb")));
+  existsSync(debian) &&
+  readdirSync(debian).some((version) => existsSync(join(debian, version, "bin", "initdb")));
 
 /** True when there is one now; else it has said what to install. */
 export function installPostgres() {
@@ -19,8 +20,11 @@ export function installPostgres() {
     }).status === 0;
   if (process.getuid?.() === 0 && existsSync("/usr/bin/apt-get")) {
     console.log("Installing Debian's package postgresql ...");
-    if (apt("update", "-qq") && apt("install", "-y", "-qq", "--no-install-recommends", "postgresql")) return isInstalled();
+    if (apt("update", "-qq") && apt("install", "-y", "-qq", "--no-install-recommends", "postgresql"))
+      return isInstalled();
   }
-  console.error(`No PostgreSQL server under ${debian}: install the package "postgresql" (sudo apt-get install postgresql).`);
+  console.error(
+    `No PostgreSQL server under ${debian}: install the package "postgresql" (sudo apt-get install postgresql).`,
+  );
   return false;
 }

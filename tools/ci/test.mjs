@@ -17,11 +17,19 @@ const node = (...args) => spawnSync(ownNode, args, { cwd: root, stdio: "inherit"
 function jest() {
   const folder = mkdtempSync(join(tmpdir(), "machines-tests-"));
   const outputFile = join(folder, "results.json");
-  node("--disable-warning=ExperimentalWarning", bin("jest/bin/jest.js"), "--json", `--outputFile=${outputFile}`);
+  node(
+    "--disable-warning=ExperimentalWarning",
+    bin("jest/bin/jest.js"),
+    "--json",
+    `--outputFile=${outputFile}`,
+  );
   try {
     const results = JSON.parse(readFileSync(outputFile, "utf8"));
     // A file that did not even load has no failed test in it, but it failed.
-    return { passed: results.numPassedTests, failed: results.numFailedTests + results.numRuntimeErrorTestSuites };
+    return {
+      passed: results.numPassedTests,
+      failed: results.numFailedTests + results.numRuntimeErrorTestSuites,
+    };
   } catch {
     // No results at all: jest itself said why.
     return { passed: 0, failed: 1 };

@@ -23,14 +23,22 @@ const text = [
     ["argument", "type", "default", "meaning", "a change"],
     entries
       .filter(({ kind }) => kind === "argument")
-      .map((e) => [`\`${e.name}\``, `\`${e.type}\``, e.default ? `\`${e.default}\`` : "", e.description, e.change]),
+      .map((e) => [
+        `\`${e.name}\``,
+        `\`${e.type}\``,
+        e.default ? `\`${e.default}\`` : "",
+        e.description,
+        e.change,
+      ]),
   ),
   "",
   "Outputs, besides the arguments:",
   "",
   table(
     ["output", "type", "meaning"],
-    entries.filter(({ kind }) => kind === "output").map((e) => [`\`${e.name}\``, `\`${e.type}\``, e.description]),
+    entries
+      .filter(({ kind }) => kind === "output")
+      .map((e) => [`\`${e.name}\``, `\`${e.type}\``, e.description]),
   ),
 ].join("\n");
 
@@ -41,7 +49,10 @@ const before = readFileSync(file, "utf8");
 const [head, rest] = before.split(begin);
 const tail = rest?.split(end)[1];
 if (tail === undefined) throw new Error(`README.md has lost the lines "${begin}" and "${end}"`);
-const after = await format(`${head}${begin}\n\n${text}\n\n${end}${tail}`, { parser: "markdown", printWidth: 110 });
+const after = await format(`${head}${begin}\n\n${text}\n\n${end}${tail}`, {
+  parser: "markdown",
+  printWidth: 110,
+});
 
 if (!process.argv.includes("--check")) writeFileSync(file, after);
 else if (after !== before) {

@@ -23,7 +23,9 @@ async function must(what, result) {
 const localCli = join(root, "local", "bin", "machines-local.cjs");
 const pulumiCli = join(root, "tools", "pulumi", "run.mjs");
 
-export const local = (args, options) => must(`machines-local ${args[0]}`, run(ownNode, [localCli, ...args], options));
-export const pulumi = (args, options) => must(`pulumi ${args[0]}`, run(ownNode, [pulumiCli, ...args], options));
+export const local = (args, options) =>
+  must(`machines-local ${args[0]}`, run(ownNode, [localCli, ...args], options));
+export const pulumi = (args, options) =>
+  must(`pulumi ${args[0]}`, run(ownNode, [pulumiCli, ...args], options));
 /** The exit code, for questions whose answer may be no. */
 export const ask = async (args) => (await run(ownNode, [localCli, ...args], { quiet: true })).code === 0;

@@ -14,7 +14,10 @@ export const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..");
 export const ownNode = join(root, "node_modules", ".bin", "node");
 
 const stamp = join(root, "node_modules", ".installed");
-const wanted = () => createHash("sha256").update(readFileSync(join(root, "package-lock.json"))).digest("hex");
+const wanted = () =>
+  createHash("sha256")
+    .update(readFileSync(join(root, "package-lock.json")))
+    .digest("hex");
 
 /** Runs `npm ci` unless what is installed is what the lock file says. */
 export function installPackages() {
