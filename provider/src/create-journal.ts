@@ -14,6 +14,8 @@ const keptDays = 400;
 
 const entrySchema = z.object({
   key: z.string(),
+  stackIdentity: z.string().optional(),
+  urn: z.string().optional(),
   body: z
     .object({
       vcpu: z.number(),
@@ -25,6 +27,7 @@ const entrySchema = z.object({
   machineId: z.string().optional(),
   claim: z.string().optional(),
   superseded: z.array(z.string()).optional(),
+  answered: z.boolean().optional(),
   recorded: z.boolean().optional(),
   gone: z.boolean().optional(),
 });
@@ -41,12 +44,26 @@ export class FileJournal implements CreateJournal {
   constructor(private readonly folder: string) {}
 
   async find(key: string): Promise<JournalEntry | undefined> {
+    return readEntry(this.fileOf(key));
+  }
+
+  async interrupted(stackIdentity: string): Promise<JournalEntry[]> {
+    let names: string[];
     try {
-      // An entry that cannot be read or understood is no entry: the key itself still finds the machine.
-      return entrySchema.parse(JSON.parse(readFileSync(this.fileOf(key), "utf8"))) as JournalEntry;
+      names = readdirSync(this.folder);
     } catch {
-      return undefined;
+      // No create was ever made from here.
+      return [];
     }
+    const entries = names
+      .filter((name) => name.endsWith(".json"))
+      .map((name) => readEntry(join(this.folder, name)));
+    return entries.filter(
+      (entry) =>
+        entry !== undefined &&
+        entry.stackIdentity === stackIdentity &&
+        !(entry.answered || entry.recorded || entry.gone),
+    ) as JournalEntry[];
   }
 
   async write(entry: JournalEntry): Promise<void> {
@@ -88,6 +105,15 @@ export class FileJournal implements CreateJournal {
       const path = join(this.folder, name);
       if (statSync(path).mtimeMs < oldest) rmSync(path, { force: true });
     }
+  }
+}
+
+/** An entry that cannot be read or understood is no entry: the key itself still finds the machine. */
+function readEntry(path: string): JournalEntry | undefined {
+  try {
+    return entrySchema.parse(JSON.parse(readFileSync(path, "utf8"))) as JournalEntry;
+  } catch {
+    return undefined;
   }
 }
 

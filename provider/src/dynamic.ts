@@ -15,6 +15,7 @@ interface ConfigureRequest {
 const load = {
   check: () => require("./machine/check") as typeof import("./machine/check"),
   diff: () => require("./machine/diff") as typeof import("./machine/diff"),
+  interrupted: () => require("./machine/interrupted") as typeof import("./machine/interrupted"),
   lifecycle: () => require("./machine/lifecycle") as typeof import("./machine/lifecycle"),
   sighting: () => require("./machine/sighting") as typeof import("./machine/sighting"),
   session: () => require("./session") as typeof import("./session"),
@@ -30,6 +31,7 @@ const urnOf = (properties: Properties): string =>
 
 /** A refresh may take a minute to hear from the service; it is one call and waits for nothing. */
 const readAllowedMs = 90_000;
+const identityDeleteAllowedMs = 300_000;
 
 export const machine = {
   // Must not wait: Pulumi calls other methods before a configure that waits has ended.
@@ -49,9 +51,17 @@ export const machine = {
 
   async create(properties: Properties) {
     const { allowedMs, create } = load.lifecycle();
-    return session().run(urnOf(properties), allowedMs(properties, "create"), (context) =>
-      create(context, properties),
-    );
+    try {
+      const result = await session().run(urnOf(properties), allowedMs(properties, "create"), (context) =>
+        create(context, properties),
+      );
+      await session().answered(result.outs);
+      return result;
+    } catch (error) {
+      const { properties: state } = error as Partial<InitFailure>;
+      if (state) await session().answered(state);
+      throw error;
+    }
   },
 
   async update(id: string, olds: Properties, news: Properties) {
@@ -68,7 +78,7 @@ export const machine = {
     );
     if (result) return { id, ...result };
     // Only a `Machine.get` comes without a recorded state; a refresh drops what is gone.
-    if (state.schemaVersion === undefined) throw new Error(`machine ${id} does not exist`);
+    if (state.__stackIdentity === undefined) throw new Error(`machine ${id} does not exist`);
     return {};
   },
 
@@ -79,6 +89,9 @@ export const machine = {
 };
 
 export const identity = {
+  configure(request: ConfigureRequest): void {
+    config = request.config;
+  },
   async diff() {
     return { changes: false };
   },
@@ -88,6 +101,15 @@ export const identity = {
   },
   async update(_id: string, olds: Properties) {
     return { outs: { identity: olds.identity } };
+  },
+  // Machines depend on the identity, so that all that the state knew are gone by now.
+  async delete(_id: string, { identity: stackIdentity }: Properties) {
+    if (typeof stackIdentity !== "string") return;
+    const left = await session().journal.interrupted(stackIdentity);
+    if (left.length === 0) return;
+    await session().run("", identityDeleteAllowedMs, (context) =>
+      load.interrupted().removeInterrupted(context, stackIdentity),
+    );
   },
 };
 

@@ -44,8 +44,11 @@ function loadModules(): EngineModules {
   return { EngineClient, LogRequest, LogSeverity, createInsecure: () => grpc.credentials.createInsecure() };
 }
 
-/** Sends one line after the other: calls under way at once may overtake each other. */
-export function openEngineLog(address: string): Progress {
+/** gRPC's own number for "nobody answers there". */
+const unavailable = 14;
+
+/** Sends the lines of one resource one after the other: calls under way at once may overtake each other. */
+export function openEngineLog(address: string, onGone: () => void): Progress {
   const { EngineClient, LogRequest, LogSeverity, createInsecure } = loadModules();
   const client = new EngineClient(address, createInsecure(), {});
   const send = ({ urn, message, ephemeral, severity }: ProgressLine): Promise<void> =>
@@ -56,17 +59,25 @@ export function openEngineLog(address: string): Progress {
         request.setMessage(message);
         if (urn !== "") request.setUrn(urn);
         request.setEphemeral(ephemeral);
-        client.log(request, () => resolve());
+        client.log(request, (error) => {
+          if ((error as { code?: number } | null)?.code === unavailable) onGone();
+          resolve();
+        });
       } catch {
         // A line that is not shown is no reason to fail a deploy.
         resolve();
       }
     });
-  let last: Promise<void> = Promise.resolve();
+  const lastOf = new Map<string, Promise<void>>();
   return {
     say(line) {
-      last = last.then(() => send(line));
+      const before = lastOf.get(line.urn);
+      const now = before ? before.then(() => send(line)) : send(line);
+      lastOf.set(line.urn, now);
+      void now.then(() => {
+        if (lastOf.get(line.urn) === now) lastOf.delete(line.urn);
+      });
     },
-    shown: () => last,
+    shown: (urn) => lastOf.get(urn) ?? Promise.resolve(),
   };
 }

@@ -7,6 +7,9 @@ import type { MachineSpec } from "./controlplane/port";
 
 export interface JournalEntry {
   key: string;
+  /** Whose create it is. */
+  stackIdentity?: string;
+  urn?: string;
   /** What was asked for; absent in an entry that only says that a machine was seen in the state. */
   body?: MachineSpec;
   machineId?: string;
@@ -14,6 +17,8 @@ export interface JournalEntry {
   claim?: string;
   /** Earlier creates that answered the same machine: a state entry with one of these is not the one in force. */
   superseded?: string[];
+  /** True once the create answered the engine, well or badly: it was not interrupted. */
+  answered?: boolean;
   /** True once the machine was seen in the stack's state. */
   recorded?: boolean;
   /** True once the machine is known to be destroyed. */
@@ -24,6 +29,8 @@ export interface CreateJournal {
   find(key: string): Promise<JournalEntry | undefined>;
   /** Merges into the entry of that key. Never fails an operation: what cannot be written is not remembered. */
   write(entry: JournalEntry): Promise<void>;
+  /** Creates of a stack that never answered, and whose machine was never seen in its state. */
+  interrupted(stackIdentity: string): Promise<JournalEntry[]>;
 }
 
 /** What one provider process has seen of the stack's state: the engine shows it before it asks for a create. */

@@ -6,6 +6,7 @@ import type { ControlPlane } from "./controlplane/port";
 import { defaultJournal, type FileJournal } from "./create-journal";
 import { nothingSeen, type SeenState } from "./journal";
 import { openProgress, type Progress } from "./progress";
+import { keyOf } from "./machine/sighting";
 import { readSettings, type ConfigReader } from "./settings";
 
 const flushMs = 250;
@@ -13,6 +14,7 @@ const flushMs = 250;
 export class Session {
   readonly seen: SeenState = nothingSeen();
   readonly journal: FileJournal;
+  private readonly engineGone = new AbortController();
   private opened: ControlPlane | undefined;
   private shown: Progress | undefined;
 
@@ -24,14 +26,22 @@ export class Session {
     this.journal = defaultJournal(env);
   }
 
+  /** Notes that a create has answered the engine with this state. */
+  async answered(state: Record<string, unknown>): Promise<void> {
+    const key = keyOf(state);
+    if (key !== undefined && !this.engineGone.signal.aborted)
+      await this.journal.write({ key, answered: true });
+  }
+
   /** Runs one operation on a resource. @throws SettingsError, NoLocalControlPlaneError before anything is sent. */
   async run<T>(urn: string, allowedMs: number, work: (context: Context) => Promise<T>): Promise<T> {
     this.opened ??= openControlPlane(readSettings(this.config, this.env), this.env);
-    const progress = (this.shown ??= openProgress(this.argv));
+    const progress = (this.shown ??= openProgress(this.argv, () => this.engineGone.abort()));
     const context = {
       name: urn === "" ? "unnamed" : urn.slice(urn.lastIndexOf("::") + 2),
       urn,
-      signal: new AbortController().signal,
+      // Nobody waits any more when the CLI was killed: the next run does the work.
+      signal: this.engineGone.signal,
       log: (message: string) => progress.say({ urn, message, ephemeral: true, severity: "info" }),
       warn: (message: string) => progress.say({ urn, message, ephemeral: false, severity: "warning" }),
       controlPlane: this.opened,
@@ -46,7 +56,7 @@ export class Session {
     } finally {
       // The last line belongs before the result. An engine that does not listen any more is not waited for.
       const stop = new AbortController();
-      await Promise.race([progress.shown(), realClock.sleep(flushMs, stop.signal)]);
+      await Promise.race([progress.shown(urn), realClock.sleep(flushMs, stop.signal)]);
       stop.abort();
     }
   }

@@ -130,8 +130,12 @@ describe("exactly one machine", () => {
     expect(await plane.machines()).toHaveLength(4);
   });
 
-  test("destroy leaves no machine, and no process stays behind", async () => {
-    await stack.must("destroy", "--yes", "--skip-preview");
+  test("destroy leaves no machine, not even one of a killed create, and no process stays behind", async () => {
+    const { machineId } = await createUnderWay("never-recorded");
+    killMarked(stack.mark, "", plane.pid);
+    stack.unlock();
+    const text = await stack.must("destroy", "--yes", "--skip-preview");
+    expect(text).toContain(`machine "never-recorded" (${machineId}), left by a create that was interrupted`);
     expect(await plane.machines()).toEqual([]);
     await eventually("the end of every provider", () =>
       marked(stack.mark, "dynamic-provider").length === 0 ? true : undefined,

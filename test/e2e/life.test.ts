@@ -14,7 +14,7 @@ describe("the life of a stack", () => {
   test("up makes the machines, each in its desired state", async () => {
     const text = await stack.up({
       web: { args: { ...small, autosleep: "never" } },
-      spare: { args: { ...small, desiredState: "sleeping" } },
+      spare: { args: { ...small, desiredState: "sleeping" }, pool: "reserve" },
     });
     expect(text).toMatch(/Machine web (creating|created) \(.*s\) running/);
     const machines = await plane.machines();
@@ -25,6 +25,9 @@ describe("the life of a stack", () => {
       memoryMiB: 256,
     });
     expect(stack.machine("spare")?.outputs).toMatchObject({ phase: "sleeping", desiredState: "sleeping" });
+    const spare = stack.machine("spare");
+    expect(spare?.urn).toContain("shop:index:Pool$pulumi-nodejs:dynamic/machines:Machine");
+    expect(spare?.inputs?.__urn).toBe(spare?.urn);
     firstId = stack.machine("web")?.id ?? "";
   });
 
@@ -43,7 +46,7 @@ describe("the life of a stack", () => {
       web: {
         args: { ...small, memoryMiB: 512, storageGiB: 2, autosleep: "1h30m", desiredState: "sleeping" },
       },
-      spare: { args: small },
+      spare: { args: small, pool: "reserve" },
     });
     expect(text).toContain("2 updated");
     expect(stack.machine("web")).toMatchObject({
@@ -55,7 +58,10 @@ describe("the life of a stack", () => {
   });
 
   test("a smaller disk is refused at preview, all failures at once", async () => {
-    stack.write({ web: { args: { ...small, vcpu: 0.3, desiredState: "sleeping" } }, spare: { args: small } });
+    stack.write({
+      web: { args: { ...small, vcpu: 0.3, desiredState: "sleeping" } },
+      spare: { args: small, pool: "reserve" },
+    });
     const { code, text } = await stack.pulumi("preview");
     expect(code).not.toBe(0);
     expect(text).toContain("must be in quarters");
@@ -69,7 +75,7 @@ describe("the life of a stack", () => {
     for await (const { status } of plane.client.machines.watch(firstId))
       if (status.phase === "destroyed") break;
     const text = await stack.up(
-      { web: { args: { ...small, memoryMiB: 512 } }, spare: { args: small } },
+      { web: { args: { ...small, memoryMiB: 512 } }, spare: { args: small, pool: "reserve" } },
       "--refresh",
     );
     expect(text).toContain("1 created");

@@ -25,7 +25,7 @@ describe("the provider text in the state", () => {
     for (const method of ["configure", "check", "diff", "create", "update", "read", "delete"] as const) {
       expect(typeof dynamic.machine[method]).toBe("function");
     }
-    for (const method of ["diff", "create", "update"] as const) {
+    for (const method of ["configure", "diff", "create", "update", "delete"] as const) {
       expect(typeof dynamic.identity[method]).toBe("function");
     }
   });

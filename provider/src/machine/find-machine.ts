@@ -31,7 +31,7 @@ export async function findOrMake(
   for (let generation = first; ; generation += 1) {
     context.signal.throwIfAborted();
     const key = createKey(identity, generation);
-    const found = await tryGeneration(context, key, spec, generation);
+    const found = await tryGeneration(context, { ...identity, key, generation }, spec);
     if (found) return { ...found, key, generation };
   }
 }
@@ -39,9 +39,8 @@ export async function findOrMake(
 /** The machine behind a key, made if there was none; undefined when it is destroyed, or the state holds it. */
 async function tryGeneration(
   context: Context,
-  key: string,
+  { key, generation, stackIdentity, urn }: ResourceIdentity & { key: string; generation: number },
   spec: MachineSpec,
-  generation: number,
 ): Promise<Pick<Found, "view" | "accepted" | "adopted"> | undefined> {
   const { controlPlane, journal, seen, signal } = context;
   const known = await journal.find(key);
@@ -51,7 +50,7 @@ async function tryGeneration(
   let accepted: MachineView | undefined;
   if (machineId === undefined) {
     const body = known?.body ?? spec;
-    await journal.write({ key, body });
+    await journal.write({ key, stackIdentity, urn, body });
     const answer = await make(context, key, body);
     if (!known) accepted = answer;
     machineId = answer.id;

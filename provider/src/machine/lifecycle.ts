@@ -8,12 +8,11 @@ import { converge, ConvergenceError } from "../converge";
 import { MachineGoneError, RefusedError, type MachineSpec, type MachineView } from "../controlplane/port";
 import type { Goal } from "../convergence";
 import { messageOf, reportOf, reportOther, type ReportContext } from "../failure-report";
-import { createKey } from "../identity";
 import { spanOf } from "../history";
 import { machineArgs, type MachineInputs } from "./args";
 import { isHidden } from "./hidden";
 import { findOrMake, LookedUpError } from "./find-machine";
-import { sighted } from "./sighting";
+import { keyOf, sighted } from "./sighting";
 import { driftedInputs, lineageOf, stateOf, type Lineage } from "./state";
 import { awaitGone } from "./await-gone";
 
@@ -233,11 +232,4 @@ export async function remove(context: Context, id: string, state: Properties): P
   await sighted(context, id, state);
   await awaitGone(context, id);
   if (key) await context.journal.write({ key, gone: true });
-}
-
-function keyOf(state: Properties): string | undefined {
-  const lineage = lineageOf(state);
-  const { __urn: urn, __stackIdentity: stackIdentity } = state;
-  if (!lineage || typeof urn !== "string" || typeof stackIdentity !== "string") return undefined;
-  return createKey({ stackIdentity, urn }, lineage.generation);
 }

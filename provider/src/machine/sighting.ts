@@ -14,13 +14,18 @@ export async function sighted(
 ): Promise<void> {
   const { seen, journal } = world;
   seen.machineIds.add(machineId);
+  const { __urn: urn } = state;
+  const lineage = lineageOf(state);
+  const key = keyOf(state);
+  if (!lineage || !key || typeof urn !== "string") return;
+  seen.generations.set(urn, Math.max(lineage.generation, seen.generations.get(urn) ?? -1));
+  await journal.write({ key, machineId, recorded: true });
+}
+
+/** The key that the machine of a state was created with; undefined for one that was only read. */
+export function keyOf(state: Record<string, unknown>): string | undefined {
   const lineage = lineageOf(state);
   const { __urn: urn, __stackIdentity: stackIdentity } = state;
-  if (!lineage || typeof urn !== "string" || typeof stackIdentity !== "string") return;
-  seen.generations.set(urn, Math.max(lineage.generation, seen.generations.get(urn) ?? -1));
-  await journal.write({
-    key: createKey({ stackIdentity, urn }, lineage.generation),
-    machineId,
-    recorded: true,
-  });
+  if (!lineage || typeof urn !== "string" || typeof stackIdentity !== "string") return undefined;
+  return createKey({ stackIdentity, urn }, lineage.generation);
 }

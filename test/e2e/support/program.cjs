@@ -1,10 +1,12 @@
-// The program of the end-to-end tests: the machines that machines.json names, with their arguments and options.
+// The program of the end-to-end tests: the machines that machines.json names, with their arguments, options and component.
 const fs = require("node:fs");
 const path = require("node:path");
+const pulumi = require("@pulumi/pulumi");
 const { Machine } = require("pulumi-machines");
 
 const machines = JSON.parse(fs.readFileSync(path.join(__dirname, "machines.json"), "utf8"));
-for (const [name, { args, opts }] of Object.entries(machines)) {
-  const machine = new Machine(name, args, opts);
+for (const [name, { args, opts, pool }] of Object.entries(machines)) {
+  const parent = pool && new pulumi.ComponentResource("shop:index:Pool", pool);
+  const machine = new Machine(name, args, { ...opts, parent });
   exports[name] = { id: machine.id, phase: machine.phase, memoryMiB: machine.memoryMiB };
 }

@@ -20,7 +20,10 @@ import { start, type Outcome, type Running } from "./run";
 export const repository = join(__dirname, "..", "..", "..");
 
 /** Machines as the program reads them; see program.cjs. */
-export type Machines = Record<string, { args?: Record<string, unknown>; opts?: Record<string, unknown> }>;
+export type Machines = Record<
+  string,
+  { args?: Record<string, unknown>; opts?: Record<string, unknown>; pool?: string }
+>;
 
 export interface RecordedResource {
   urn: string;

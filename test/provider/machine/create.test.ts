@@ -255,3 +255,27 @@ describe("replacement", () => {
     expect(world.plane.living).toEqual([]);
   });
 });
+
+describe("destroying a stack after an interrupted create", () => {
+  test("destroys the machine that no state knows", async () => {
+    const world = new World();
+    world.plane.loseCreateAnswer = true;
+    await expect(world.create(world.inputs())).rejects.toThrow();
+    world.restart();
+    await world.removeInterrupted();
+    expect(world.plane.living).toEqual([]);
+    expect(world.warnings).toEqual([
+      'machine "worker" (dm-1), left by a create that was interrupted, is destroyed with the stack',
+    ]);
+    await world.removeInterrupted();
+    expect(world.warnings).toHaveLength(1);
+  });
+
+  test("leaves alone what the state has known, such as a machine that is retained", async () => {
+    const world = new World();
+    const { id, outs } = await world.create(world.inputs());
+    await world.sighted(id, outs);
+    await world.removeInterrupted();
+    expect(world.plane.living).toHaveLength(1);
+  });
+});

@@ -8,6 +8,7 @@ import {
   type SeenState,
 } from "../../../provider/src/journal";
 import { create, InitFailure, read, remove, update } from "../../../provider/src/machine/lifecycle";
+import { removeInterrupted } from "../../../provider/src/machine/interrupted";
 import { sighted } from "../../../provider/src/machine/sighting";
 import { checkMachine } from "../../../provider/src/machine/check";
 import { FakeClock } from "./fake-clock";
@@ -20,6 +21,11 @@ export class MemoryJournal implements CreateJournal {
   }
   async write(entry: JournalEntry): Promise<void> {
     this.entries.set(entry.key, { ...this.entries.get(entry.key), ...entry });
+  }
+  async interrupted(stackIdentity: string): Promise<JournalEntry[]> {
+    return [...this.entries.values()].filter(
+      (entry) => entry.stackIdentity === stackIdentity && !(entry.answered || entry.recorded || entry.gone),
+    );
   }
 }
 
@@ -63,6 +69,10 @@ export class World {
 
   remove(id: string, state: Properties): Promise<void> {
     return this.run(300_000, (context) => remove(context, id, state));
+  }
+
+  removeInterrupted(): Promise<void> {
+    return this.run(300_000, (context) => removeInterrupted(context, "stack-1"));
   }
 
   sighted(id: string, state: Properties): Promise<void> {
