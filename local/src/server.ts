@@ -21,6 +21,9 @@ import { RouteTable } from "./http-routes";
 import type { HttpSettings } from "./settings";
 
 export const maxBodyBytes = 1_048_576;
+/** The one route that needs no key. */
+const publicRoute = "/healthz";
+const dedalus = "/dedalus";
 /** A request has to be there completely within this time. */
 const requestTimeoutMs = 60_000;
 /** Connections that are still open so long after the end are cut. */
@@ -82,12 +85,17 @@ export async function serve(app: FastifyInstance, deps: ServerDeps): Promise<num
   app.addHook("onRequest", async (request, reply) => {
     reply.header("x-request-id", request.id);
     requireOwnHost(request.headers, settings.host);
-    const path = pathOf(request);
-    if (path.startsWith("/local/")) keys.require(request.headers);
-    if (!path.startsWith("/dedalus/")) return;
+    // By the route that was found, never by the path as it was sent: the router decodes it, so "/%64edalus" is a way in.
+    const route = request.routeOptions.url;
+    if (route === publicRoute) return;
     keys.require(request.headers);
-    requireOrganization(request.headers, settings.organizationId);
-    await rehearse(deps.faults, request, path.slice("/dedalus".length), closing.signal);
+    const path = pathOf(request);
+    if (route?.startsWith(`${dedalus}/`) ?? path.startsWith(`${dedalus}/`)) {
+      requireOrganization(request.headers, settings.organizationId);
+    }
+    if (path.startsWith(`${dedalus}/`)) {
+      await rehearse(deps.faults, request, path.slice(dedalus.length), closing.signal);
+    }
   });
   app.addHook("onSend", async (request, reply) => {
     if (request.loseAnswer) reply.raw.destroy();
@@ -104,9 +112,9 @@ export async function serve(app: FastifyInstance, deps: ServerDeps): Promise<num
     drain(closeGraceMs);
   });
 
-  app.get("/healthz", async () => ({ status: "ok" }));
+  app.get(publicRoute, async () => ({ status: "ok" }));
   await app.register(adminRoutes(deps), { prefix: "/local" });
-  await app.register(dedalusRoutes({ ...deps, streams }), { prefix: "/dedalus" });
+  await app.register(dedalusRoutes({ ...deps, streams }), { prefix: dedalus });
   return listen(app, settings);
 }
 
@@ -186,6 +194,8 @@ function notFound(routes: RouteTable, request: FastifyRequest): ApiError {
 function toApiError(error: unknown, request: FastifyRequest): ApiError {
   if (error instanceof ApiError) return error;
   const { statusCode, code, message } = error as { statusCode?: number; code?: string; message?: string };
+  // Its sender went away in the middle of it: nobody will read the answer.
+  if (code === "ECONNRESET") return problem(400, "the request was not sent to its end");
   if (statusCode !== undefined && statusCode < 500 && code?.startsWith("FST_")) {
     return problem(
       statusCode,

@@ -48,6 +48,27 @@ it.each([
   }
 });
 
+it.each([
+  "/dedalus/v1/machines",
+  "/%64edalus/v1/machines",
+  "/dedalus%2Fv1/machines",
+  "/DEDALUS/v1/machines",
+  "//dedalus/v1/machines",
+  "/healthz/../dedalus/v1/machines",
+  "/healthz/",
+  "/healthz%3F/local/status",
+  "/local/status",
+  "/%6cocal/status",
+  "/local/%73tatus",
+  "/nowhere",
+  "/",
+])("asks for the key at %s, however it is written", async (path) => {
+  for (const authorization of [{}, { authorization: "Bearer wrong" }]) {
+    const answer = await get(path, { host: "localhost", ...authorization });
+    expect([path, answer.status, answer.body]).toEqual([path, 401, expect.stringContaining("AUTH_")]);
+  }
+});
+
 it("refuses a request without a host name", async () => {
   expect((await get("/healthz", {})).status).toBe(403);
 });
