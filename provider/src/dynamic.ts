@@ -29,6 +29,17 @@ const session = (): Session => (shared ??= new (load.session().Session)((key) =>
 const urnOf = (properties: Properties): string =>
   typeof properties.__urn === "string" ? properties.__urn : "";
 
+/** Pulumi prints the stack of what a read or a delete throws: the place in our code helps nobody, unless it is our fault. */
+async function withoutStack<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    const bug = error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError;
+    if (error instanceof Error && !bug) error.stack = "";
+    throw error;
+  }
+}
+
 /** A refresh may take a minute to hear from the service; it is one call and waits for nothing. */
 const readAllowedMs = 90_000;
 const identityDeleteAllowedMs = 300_000;
@@ -73,18 +84,22 @@ export const machine = {
   },
 
   async read(id: string, state: Properties = {}) {
-    const result = await session().run(urnOf(state), readAllowedMs, (context) =>
-      load.lifecycle().read(context, id, state),
+    const result = await withoutStack(
+      session().run(urnOf(state), readAllowedMs, (context) => load.lifecycle().read(context, id, state)),
     );
     if (result) return { id, ...result };
     // Only a `Machine.get` comes without a recorded state; a refresh drops what is gone.
-    if (state.__stackIdentity === undefined) throw new Error(`machine ${id} does not exist`);
-    return {};
+    if (state.__stackIdentity !== undefined || state.schemaVersion !== undefined) return {};
+    return withoutStack(
+      Promise.reject(new Error(`machine ${id} does not exist: Machine.get reads a machine that is there`)),
+    );
   },
 
   async delete(id: string, state: Properties) {
     const { allowedMs, remove } = load.lifecycle();
-    await session().run(urnOf(state), allowedMs(state, "delete"), (context) => remove(context, id, state));
+    await withoutStack(
+      session().run(urnOf(state), allowedMs(state, "delete"), (context) => remove(context, id, state)),
+    );
   },
 };
 
@@ -107,8 +122,10 @@ export const identity = {
     if (typeof stackIdentity !== "string") return;
     const left = await session().journal.interrupted(stackIdentity);
     if (left.length === 0) return;
-    await session().run("", identityDeleteAllowedMs, (context) =>
-      load.interrupted().removeInterrupted(context, stackIdentity),
+    await withoutStack(
+      session().run("", identityDeleteAllowedMs, (context) =>
+        load.interrupted().removeInterrupted(context, stackIdentity),
+      ),
     );
   },
 };

@@ -1,3 +1,4 @@
+import { eventually } from "./support/run";
 import { Stack } from "./support/stack";
 
 jest.setTimeout(240_000);
@@ -15,10 +16,11 @@ describe("the life of a stack", () => {
     const text = await stack.up({
       web: { args: { ...small, autosleep: "never" } },
       spare: { args: { ...small, desiredState: "sleeping" }, pool: "reserve" },
+      dozy: { args: { ...small, autosleep: "1s" } },
     });
     expect(text).toMatch(/Machine web (creating|created) \(.*s\) running/);
     const machines = await plane.machines();
-    expect(machines.map((machine) => machine.status.phase).sort()).toEqual(["running", "sleeping"]);
+    expect(machines).toHaveLength(3);
     expect(stack.machine("web")?.outputs).toMatchObject({
       phase: "running",
       autosleepSeconds: 0,
@@ -37,8 +39,12 @@ describe("the life of a stack", () => {
     expect(text).toContain('require(\\"pulumi-machines/dynamic\\").machine');
   });
 
-  test("a preview sees no changes", async () => {
-    await stack.must("preview", "--expect-no-changes");
+  test("a preview sees no changes, also after a machine fell asleep by itself", async () => {
+    const id = stack.machine("dozy")?.id ?? "";
+    await eventually("autosleep", async () =>
+      (await plane.client.machines.get(id)).status.phase === "sleeping" ? true : undefined,
+    );
+    await stack.must("preview", "--refresh", "--expect-no-changes");
   });
 
   test("resize, autosleep, sleep and wake are changes in place", async () => {
@@ -47,8 +53,11 @@ describe("the life of a stack", () => {
         args: { ...small, memoryMiB: 512, storageGiB: 2, autosleep: "1h30m", desiredState: "sleeping" },
       },
       spare: { args: small, pool: "reserve" },
+      known: { get: firstId },
     });
     expect(text).toContain("2 updated");
+    expect(text).toContain("1 deleted");
+    expect(stack.machine("known")).toMatchObject({ id: firstId, external: true });
     expect(stack.machine("web")).toMatchObject({
       id: firstId,
       outputs: { phase: "sleeping", memoryMiB: 512, storageGiB: 2, autosleepSeconds: 5400 },

@@ -5,8 +5,8 @@ const pulumi = require("@pulumi/pulumi");
 const { Machine } = require("pulumi-machines");
 
 const machines = JSON.parse(fs.readFileSync(path.join(__dirname, "machines.json"), "utf8"));
-for (const [name, { args, opts, pool }] of Object.entries(machines)) {
+for (const [name, { args, opts, pool, get }] of Object.entries(machines)) {
   const parent = pool && new pulumi.ComponentResource("shop:index:Pool", pool);
-  const machine = new Machine(name, args, { ...opts, parent });
+  const machine = get ? Machine.get(name, get) : new Machine(name, args, { ...opts, parent });
   exports[name] = { id: machine.id, phase: machine.phase, memoryMiB: machine.memoryMiB };
 }

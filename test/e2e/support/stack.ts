@@ -22,7 +22,7 @@ export const repository = join(__dirname, "..", "..", "..");
 /** Machines as the program reads them; see program.cjs. */
 export type Machines = Record<
   string,
-  { args?: Record<string, unknown>; opts?: Record<string, unknown>; pool?: string }
+  { get?: string; args?: Record<string, unknown>; opts?: Record<string, unknown>; pool?: string }
 >;
 
 export interface RecordedResource {
@@ -32,6 +32,7 @@ export interface RecordedResource {
   inputs?: Record<string, unknown>;
   outputs?: Record<string, unknown>;
   initErrors?: string[];
+  external?: boolean;
 }
 
 let found: { binDir: string } | undefined;
