@@ -99,3 +99,29 @@ test("a machine survives one kill after the other on its way", async () => {
   expect(phases(rest).at(-1)).toBe("running");
   expectSeamless(seen, rest);
 });
+
+test("creates whose answers a kill took are found again by their keys: none is lost, none is made twice", async () => {
+  const keys = Array.from({ length: 40 }, (_, at) => `create-${String(at)}`);
+  const told = new Map<string, string>();
+  // Each kill comes after a few more answers, with the rest on their way.
+  for (const answersBeforeKill of [1, 4, 9]) {
+    const { process, ready } = await cli.start();
+    let answers = 0;
+    await Promise.allSettled(
+      keys.map(async (key) => {
+        const { machine_id } = await createMachine(ready, key);
+        if (!told.has(key)) told.set(key, machine_id);
+        if (++answers === answersBeforeKill) process.child.kill("SIGKILL");
+      }),
+    );
+    await process.kill("SIGKILL");
+  }
+  const last = await cli.start();
+  const made = await Promise.all(keys.map(async (key) => (await createMachine(last.ready, key)).machine_id));
+  expect(made.map((id, at) => told.get(keys[at] ?? "") ?? id)).toEqual(made);
+  const { items } = (await call(last.ready, "GET", "/v1/machines?limit=1000")) as unknown as {
+    items: { machine_id: string }[];
+  };
+  expect(items.map(({ machine_id }) => machine_id).sort()).toEqual([...made].sort());
+  for (const id of made) await reach(last.ready, id, "running");
+});

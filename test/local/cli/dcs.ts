@@ -11,12 +11,18 @@ export interface WireMachine {
 
 type At = Pick<Ready, "dedalus" | "apiKey">;
 
-export async function call(at: At, method: string, path: string, body?: unknown): Promise<WireMachine> {
+export async function call(
+  at: At,
+  method: string,
+  path: string,
+  body?: unknown,
+  key: string = randomUUID(),
+): Promise<WireMachine> {
   const answer = await fetch(`${at.dedalus}${path}`, {
     method,
     headers: {
       authorization: `Bearer ${at.apiKey}`,
-      ...(method === "GET" ? {} : { "idempotency-key": randomUUID() }),
+      ...(method === "GET" ? {} : { "idempotency-key": key }),
       ...(body === undefined ? {} : { "content-type": "application/json" }),
     },
     ...(body === undefined ? {} : { body: JSON.stringify(body) }),
@@ -25,8 +31,8 @@ export async function call(at: At, method: string, path: string, body?: unknown)
   return (await answer.json()) as WireMachine;
 }
 
-export const createMachine = (at: At): Promise<WireMachine> =>
-  call(at, "POST", "/v1/machines", { vcpu: 1, memory_mib: 512, storage_gib: 1 });
+export const createMachine = (at: At, key?: string): Promise<WireMachine> =>
+  call(at, "POST", "/v1/machines", { vcpu: 1, memory_mib: 512, storage_gib: 1 }, key);
 
 export interface StatusEvent {
   name: string;
