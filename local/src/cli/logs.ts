@@ -15,6 +15,8 @@ export function logs(flags: LogFlags): void {
   const { log, logDir } = statePaths(flags.state);
   if (!existsSync(log))
     throw new Error(`there is no log at ${log}: no control plane ever ran on this state folder`);
+  // The reader of a pipe may leave when it has seen enough: `logs | head`.
+  process.stdout.on("error", () => process.exit(0));
   const show = (line: string) => {
     if (line !== "") process.stdout.write(`${flags.json ? line : logLine(line)}\n`);
   };

@@ -73,6 +73,8 @@ test("logs shows what happened, for people, without the key", async () => {
   expect(stdout).not.toContain(ready.apiKey);
   const last = await cli.run(["logs", "--lines", "1"]);
   expect(last.stdout.trim().split("\n")).toHaveLength(1);
+  expect((await cli.run(["logs", "--lines", "0"])).stdout).toBe("");
+  expect((await cli.run(["logs", "--lines", "few"])).stderr).toContain("argument 'few' is invalid");
 });
 
 test("logs --follow goes on with what comes", async () => {
@@ -81,6 +83,18 @@ test("logs --follow goes on with what comes", async () => {
   await following.says(/\n/);
   await createMachine(ready);
   await following.says(/POST \/dedalus\/v1\/machines 202/);
+});
+
+test("logs does not complain when its reader leaves early", async () => {
+  const folder = join(cli.state, "log");
+  mkdirSync(folder, { recursive: true });
+  const line = '{"level":30,"time":"2026-01-01T00:00:00.000Z","msg":"again"}\n';
+  appendFileSync(join(folder, "control-plane.log"), line.repeat(200_000));
+  const reading = cli.spawn(["logs", "--lines", "200000"]);
+  await reading.says(/again/);
+  reading.child.stdout?.destroy();
+  const { code, stderr } = await reading.ended;
+  expect([code, stderr]).toEqual([0, ""]);
 });
 
 test("logs shows a line that a crash cut short as it is, and says where there is no log", async () => {
