@@ -6,11 +6,10 @@ import type { Context } from "./context";
 import { MachineGoneError, RefusedError, type MachineView } from "./controlplane/port";
 import { called, nextStep, seen, type Call, type Course, type Goal, type Step } from "./convergence";
 import { noteTransition, phaseSince, spanOf, type Transition } from "./history";
+import { pauseAfter } from "./patience";
 import { isOlder, Watch } from "./watch";
 
 const heartbeatMs = 20_000;
-const refusalPauseMs = 1_000;
-const longestRefusalPauseMs = 30_000;
 
 export type FailureKind = "failed" | "gone" | "disk_too_large" | "deadline" | "refused";
 
@@ -129,9 +128,8 @@ class Convergence {
       return;
     }
     this.mustGoOn(error);
-    const backoff = Math.min(refusalPauseMs * 2 ** this.refusals, longestRefusalPauseMs);
-    const pause = (error as RefusedError).retryAfterMs ?? backoff;
-    if (context.clock.now() + pause >= context.deadline) throw this.failure("refused", error);
+    const pause = pauseAfter(error, this.refusals, context);
+    if (pause === undefined) throw this.failure("refused", error);
     this.refusals += 1;
     this.say(`${(error as RefusedError).message}; trying again in ${spanOf(pause)}`);
     await context.clock.sleep(pause, context.signal);

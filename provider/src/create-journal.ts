@@ -1,9 +1,10 @@
 /**
  * The create journal on disk: one small file for each create, `<user state>/pulumi-machines/creates/<sha256>.json`,
- * mode 0600, written atomically. It holds sizes and ids, no secret.
+ * mode 0600, a line of JSON for whatever was learned of it. Lines are only ever added: the program and the provider write
+ * at once, and to replace a file costs ten times as much. It holds sizes and ids, no secret.
  */
-import { createHash, randomUUID } from "node:crypto";
-import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { createHash } from "node:crypto";
+import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { homedir } from "node:os";
 import { join } from "node:path";
 import { z } from "zod";
@@ -73,23 +74,17 @@ export class FileJournal implements CreateJournal {
   /** The same as `write`, at once: the program uses it where it cannot wait. */
   merge(entry: JournalEntry): void {
     const file = this.fileOf(entry.key);
-    const next = `${file}.${randomUUID()}`;
     try {
       mkdirSync(this.folder, { recursive: true, mode: 0o700 });
       this.prune();
-      let known: object = {};
-      try {
-        known = JSON.parse(readFileSync(file, "utf8")) as object;
-      } catch {
-        // No entry yet, or a broken one: it is written anew.
-      }
-      const text = JSON.stringify({ ...known, ...entry });
-      if (text === JSON.stringify(known)) return;
-      writeFileSync(next, text, { mode: 0o600 });
-      renameSync(next, file);
+      const text = readText(file);
+      const known = knownIn(text);
+      if (JSON.stringify({ ...known, ...entry }) === JSON.stringify(known)) return;
+      // A line that a kill cut short stays a line of its own.
+      const start = text === "" || text.endsWith("\n") ? "" : "\n";
+      appendFileSync(file, `${start}${JSON.stringify(entry)}\n`, { mode: 0o600 });
     } catch {
       // A read-only or full home folder must not stop a deploy; only the memory of this create is lost.
-      removeQuietly(next);
     }
   }
 
@@ -110,19 +105,31 @@ export class FileJournal implements CreateJournal {
 
 /** An entry that cannot be read or understood is no entry: the key itself still finds the machine. */
 function readEntry(path: string): JournalEntry | undefined {
+  const parsed = entrySchema.safeParse(knownIn(readText(path)));
+  return parsed.success ? (parsed.data as JournalEntry) : undefined;
+}
+
+function readText(path: string): string {
   try {
-    return entrySchema.parse(JSON.parse(readFileSync(path, "utf8"))) as JournalEntry;
+    return readFileSync(path, "utf8");
   } catch {
-    return undefined;
+    // No entry yet, or one that may not be read.
+    return "";
   }
 }
 
-function removeQuietly(path: string): void {
-  try {
-    rmSync(path, { force: true });
-  } catch {
-    // It was never made.
+/** What all whole lines say together; later ones win. */
+function knownIn(text: string): object {
+  const known = {};
+  for (const line of text.split("\n")) {
+    if (line === "") continue;
+    try {
+      Object.assign(known, JSON.parse(line));
+    } catch {
+      // Cut short by a kill.
+    }
   }
+  return known;
 }
 
 export const defaultJournal = (env: NodeJS.ProcessEnv = process.env): FileJournal =>

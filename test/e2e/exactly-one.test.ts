@@ -2,9 +2,10 @@ import { join } from "node:path";
 import { rmSync } from "node:fs";
 import { killMarked, marked } from "./support/processes";
 import { eventually, type Running } from "./support/run";
-import { Stack } from "./support/stack";
+import { Stack, type Machines } from "./support/stack";
 
 jest.setTimeout(240_000);
+type Args = Record<string, unknown>;
 const small = { vcpu: 0.25, memoryMiB: 256, storageGiB: 1 };
 /** The next machine takes its time to start, so that there is a create to interrupt. */
 const slowStart = { on: "start", times: 1, stallMs: 4_000 };
@@ -22,7 +23,7 @@ describe("exactly one machine", () => {
   /** Begins an `up` and waits until the control plane has the machine that it makes. */
   async function createUnderWay(
     name: string,
-    args: object = small,
+    args: Args = small,
   ): Promise<{ up: Running; machineId: string }> {
     const known = new Set((await plane.machines()).map((machine) => machine.machineId));
     await plane.faults(slowStart);
@@ -38,7 +39,7 @@ describe("exactly one machine", () => {
   }
 
   /** The machines that the stack has already, so that the program still names them. */
-  function keep(except: string): Record<string, { args: object }> {
+  function keep(except: string): Machines {
     const names = stack
       .resources()
       .filter(({ type }) => type.endsWith("machines:Machine"))
@@ -47,7 +48,7 @@ describe("exactly one machine", () => {
     return Object.fromEntries(names.map((name) => [name, { args: small }]));
   }
 
-  const upAgain = (name: string, args: object = small): Promise<string> =>
+  const upAgain = (name: string, args: Args = small): Promise<string> =>
     stack.up({ ...keep(name), [name]: { args: { ...args } } });
 
   test("after kill -9 of the CLI and all it started, during a create", async () => {

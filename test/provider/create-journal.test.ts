@@ -1,4 +1,12 @@
-import { mkdtempSync, readdirSync, rmSync, statSync, utimesSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  rmSync,
+  statSync,
+  utimesSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { FileJournal } from "../../provider/src/create-journal";
@@ -22,7 +30,7 @@ describe("the create journal", () => {
     expect(await new FileJournal(folder).find("other")).toBeUndefined();
   });
 
-  test("is readable by its user only, and leaves no half-written file", async () => {
+  test("is readable by its user only, and leaves no other file", async () => {
     const inner = join(folder, "creates");
     await new FileJournal(inner).write({ key: "k", body });
     expect(statSync(inner).mode & 0o777).toBe(0o700);
@@ -37,6 +45,13 @@ describe("the create journal", () => {
     expect(await new FileJournal(folder).find("k")).toBeUndefined();
     await new FileJournal(folder).write({ key: "k", gone: true });
     expect(await new FileJournal(folder).find("k")).toEqual({ key: "k", gone: true });
+  });
+
+  test("goes on after a line that a kill cut short", async () => {
+    await new FileJournal(folder).write({ key: "k", body });
+    appendFileSync(join(folder, readdirSync(folder)[0] ?? ""), '{"key":"k","machi');
+    await new FileJournal(folder).write({ key: "k", machineId: "dm-1" });
+    expect(await new FileJournal(folder).find("k")).toEqual({ key: "k", body, machineId: "dm-1" });
   });
 
   test("forgets what nobody touched for more than a year", async () => {

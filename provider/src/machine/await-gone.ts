@@ -4,11 +4,10 @@ import { MachineGoneError, RefusedError, type MachineView } from "../controlplan
 import { wordsOf } from "../converge";
 import { messageOf } from "../failure-report";
 import { noteTransition, phaseSince, spanOf, storyOf, type Transition } from "../history";
+import { patiently } from "../patience";
 import { Watch } from "../watch";
 
 const heartbeatMs = 20_000;
-const pauseMs = 1_000;
-const longestPauseMs = 30_000;
 
 /** @throws Error that says what is left, when it is not gone at the deadline or the service refuses. */
 export async function awaitGone(context: Context, id: string): Promise<void> {
@@ -26,7 +25,8 @@ export async function awaitGone(context: Context, id: string): Promise<void> {
     context.log(wordsOf(view));
   };
   try {
-    const answer = await deleteOnce(context, id);
+    const options = { signal, idempotencyKey: context.newKey() };
+    const answer = await patiently(context, () => controlPlane.deleteMachine(id, options));
     if (!answer) return;
     note(answer);
     while (last?.phase !== "destroyed") {
@@ -52,22 +52,5 @@ export async function awaitGone(context: Context, id: string): Promise<void> {
     );
   } finally {
     watch.close();
-  }
-}
-
-/** The delete, repeated while the service calls its refusal retryable. Undefined when the machine is gone already. */
-async function deleteOnce(context: Context, id: string): Promise<MachineView | undefined> {
-  const { controlPlane, signal, clock } = context;
-  const options = { signal, idempotencyKey: context.newKey() };
-  for (let refusals = 0; ; refusals += 1) {
-    try {
-      return await controlPlane.deleteMachine(id, options);
-    } catch (error) {
-      if (signal.aborted || !(error instanceof RefusedError) || !error.retryable) throw error;
-      const pause = error.retryAfterMs ?? Math.min(pauseMs * 2 ** refusals, longestPauseMs);
-      if (clock.now() + pause >= context.deadline) throw error;
-      context.log(`${error.message}; trying again in ${spanOf(pause)}`);
-      await clock.sleep(pause, signal);
-    }
   }
 }

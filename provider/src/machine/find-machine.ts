@@ -6,6 +6,7 @@
 import type { Context } from "../context";
 import { KeyReusedError, MachineGoneError, type MachineSpec, type MachineView } from "../controlplane/port";
 import { createKey, type ResourceIdentity } from "../identity";
+import { patiently } from "../patience";
 
 export interface Found {
   view: MachineView;
@@ -60,9 +61,10 @@ async function tryGeneration(
     await journal.write({ key, recorded: true });
     return undefined;
   }
+  const id = machineId;
   try {
     // The answer to the create may be an old one, repeated: only a fresh look tells whether the machine still is.
-    const view = await controlPlane.getMachine(machineId, { signal });
+    const view = await patiently(context, () => controlPlane.getMachine(id, { signal }));
     if (view.phase !== "destroyed" && view.phase !== "destroying" && view.desiredState !== "destroyed") {
       return { view, adopted: known !== undefined, ...(accepted ? { accepted } : {}) };
     }
@@ -87,7 +89,8 @@ export class LookedUpError extends Error {
 
 async function make(context: Context, key: string, body: MachineSpec): Promise<MachineView> {
   try {
-    return await context.controlPlane.createMachine(body, { idempotencyKey: key, signal: context.signal });
+    const options = { idempotencyKey: key, signal: context.signal };
+    return await patiently(context, () => context.controlPlane.createMachine(body, options));
   } catch (error) {
     if (!(error instanceof KeyReusedError)) throw error;
     throw new AmbiguousCreateError(

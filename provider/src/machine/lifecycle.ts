@@ -9,6 +9,7 @@ import { MachineGoneError, RefusedError, type MachineSpec, type MachineView } fr
 import type { Goal } from "../convergence";
 import { messageOf, reportOf, reportOther, type ReportContext } from "../failure-report";
 import { spanOf } from "../history";
+import { patiently } from "../patience";
 import { machineArgs, type MachineInputs } from "./args";
 import { isHidden } from "./hidden";
 import { findOrMake, LookedUpError } from "./find-machine";
@@ -139,7 +140,7 @@ export async function update(
   const lineage = lineageOf(olds);
   let view: MachineView;
   try {
-    view = await context.controlPlane.getMachine(id, { signal: context.signal });
+    view = await patiently(context, () => context.controlPlane.getMachine(id, { signal: context.signal }));
   } catch (error) {
     throw new InitFailure(id, { ...olds, ...hiddenOf(news) }, lostReasons(context, id, error), {
       cause: error,
@@ -206,7 +207,9 @@ export async function read(
 ): Promise<{ props: Properties; inputs?: Properties } | undefined> {
   await sighted(context, id, state);
   try {
-    const view = await context.controlPlane.getMachine(id, { signal: context.signal });
+    const view = await patiently(context, () =>
+      context.controlPlane.getMachine(id, { signal: context.signal }),
+    );
     if (view.phase === "destroyed" || view.desiredState === "destroyed") return undefined;
     const props = stateOf(view, state, lineageOf(state));
     const inputs = driftedInputs(state, props);

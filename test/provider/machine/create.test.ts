@@ -171,14 +171,36 @@ describe("create", () => {
     expect(world.lines.filter((line) => line.startsWith("still starting after"))).toHaveLength(29);
   });
 
-  test("nothing answers: nothing is recorded, and the message says so", async () => {
+  test("a refusal before there is a machine: nothing is recorded, and the message says so", async () => {
     const world = new World();
     world.plane.refuse.create = [
-      new RefusedError("503: busy", { code: "X", retryable: true, requestId: "req-9" }),
+      new RefusedError("403: no", { code: "X", retryable: false, requestId: "req-9" }),
     ];
     await expect(world.create(world.inputs())).rejects.toThrow(
-      'machine "worker" was not created: 503: busy (request id req-9)',
+      'machine "worker" was not created: 403: no (request id req-9)',
     );
+  });
+
+  test("a refusal that time heals is waited out, with the reason on the terminal", async () => {
+    const world = new World();
+    const busy = { code: "RATE_LIMITED", retryable: true };
+    world.plane.refuse.create = [
+      new RefusedError("429: too many creates", { ...busy, retryAfterMs: 7_000 }),
+      new RefusedError("429: too many creates", busy),
+    ];
+    await world.create(world.inputs());
+    expect(world.lines.slice(0, 2)).toEqual([
+      "429: too many creates; trying again in 7 s",
+      "429: too many creates; trying again in 2 s",
+    ]);
+  });
+
+  test("a control plane that is not there is not waited for", async () => {
+    const world = new World();
+    world.plane.refuse.create = [
+      new RefusedError("nobody answers", { code: "connection_refused", retryable: true }),
+    ];
+    await expect(world.create(world.inputs())).rejects.toThrow("was not created: nobody answers");
   });
 
   test("a machine that was made and cannot be looked at is recorded", async () => {

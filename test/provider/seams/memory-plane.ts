@@ -28,7 +28,7 @@ export class MemoryPlane implements ControlPlane {
   failStarts: Failure[] = [];
   /** The next calls are refused with these, by the verb they are for. */
   refuse: Partial<Record<"create" | "get" | MachineAction, RefusedError[]>> = {};
-  /** True loses the answer of the next create, after it was carried out. */
+  /** True ends the caller's run at the next create: it was carried out, and nobody heard the answer. */
   loseCreateAnswer = false;
   /** True ends each stream after one event. */
   dropStreams = false;
@@ -75,7 +75,7 @@ export class MemoryPlane implements ControlPlane {
     this.start(id);
     if (this.loseCreateAnswer) {
       this.loseCreateAnswer = false;
-      throw new RefusedError("the connection was lost", { code: "connection_lost", retryable: true });
+      throw new RefusedError("the connection was lost", { code: "client_closed", retryable: false });
     }
     return answer;
   }
