@@ -9,23 +9,44 @@ import { monotonicMs } from "./clock.mjs";
 /** Creates nothing and returns at once: what is left is the engine's own time. */
 const noop = `exports.provider = {
   async check(olds, news) { return { inputs: news }; },
-  async create() { return { id: "noop", outs: {} }; },
+  async create(properties) { return { id: "noop", outs: properties }; },
 };
 `;
 
+/**
+ * Three kinds of resource: a Machine; a no-op without properties; and a no-op with the inputs, outputs and URN of a
+ * Machine, since the engine has to carry those whoever provides them.
+ */
 const program = (noopFile) => `const pulumi = require("@pulumi/pulumi");
 const { BENCH_KIND: kind, BENCH_COUNT: count } = process.env;
+const size = { vcpu: 0.25, memoryMiB: 256, storageGiB: 1 };
+const type = "pulumi-nodejs:dynamic/bench:Noop";
+const __provider = ${JSON.stringify(`exports.handler = () => require(${JSON.stringify(noopFile)}).provider;`)};
+
+const inputs = {
+  ...size, desiredState: "running", failure: { retries: 3 }, replaceOnStorageShrink: false,
+  timeouts: { create: "10m", update: "10m", delete: "5m" }, __stackIdentity: "0".repeat(36),
+};
+const outputs = {
+  phase: "running", reason: "ready", retryable: false, revision: "4", autosleepSeconds: 300, schemaVersion: 1,
+  createdAt: "2026-01-01T00:00:00.000Z", lastTransitionAt: "2026-01-01T00:00:00.000Z", __generation: 0,
+};
 class Noop extends pulumi.CustomResource {
   constructor(name) {
-    super("pulumi-nodejs:dynamic/bench:Noop", name, {
-      __provider: ${JSON.stringify(`exports.handler = () => require(${JSON.stringify(noopFile)}).provider;`)},
-    });
+    super(type, name, { __provider });
   }
 }
-for (let number = 0; number < Number(count); number++) {
-  if (kind === "noop") new Noop("noop-" + number);
-  else new (require("pulumi-machines").Machine)("m-" + number, { vcpu: 0.25, memoryMiB: 256, storageGiB: 1 });
+class Shaped extends pulumi.CustomResource {
+  constructor(name) {
+    super(type, name, { ...inputs, ...outputs, lastError: undefined, __provider, __urn: pulumi.createUrn(name, type) });
+  }
 }
+const kinds = {
+  noop: Noop,
+  shaped: Shaped,
+  machine: class { constructor(name) { new (require("pulumi-machines").Machine)(name, size); } },
+};
+for (let number = 0; number < Number(count); number++) new kinds[kind]("r-" + number);
 `;
 
 /** `up({ kind, count, parallel })` deploys a new stack and resolves with the milliseconds of the whole command. */
