@@ -1,6 +1,7 @@
 /** What a person reads when a deploy fails: one item a line, most important first. Pure. */
 import { MachineGoneError, RefusedError, type MachineView } from "./controlplane/port";
 import { wordsOf, type ConvergenceError } from "./converge";
+import { oneLine } from "./one-line";
 import { phaseSince, spanOf, storyOf } from "./history";
 
 export interface ReportContext {
@@ -17,7 +18,7 @@ const again = `"pulumi up" tries again, "pulumi destroy" removes the machine; it
 /** The lines of a failed convergence. */
 export function reportOf(error: ConvergenceError, context: ReportContext): string[] {
   const { view, history } = error;
-  return [
+  const lines = [
     headline(error, context),
     `phase ${view.phase}, reason ${view.reason || "not given"}, retryable: ${view.retryable ? "yes" : "no"}, ` +
       `last_error: ${view.lastError ?? "none"}`,
@@ -26,6 +27,7 @@ export function reportOf(error: ConvergenceError, context: ReportContext): strin
     `seen: ${storyOf(history)}`,
     `next: ${nextOf(error, context)}`,
   ];
+  return lines.map(oneLine);
 }
 
 function requestIds({ view, facts }: ConvergenceError): string {
@@ -92,8 +94,9 @@ export const reportOther = (
   error: unknown,
   view: Pick<MachineView, "id">,
   context: ReportContext,
-): string[] => [
-  `machine "${context.name}" (${view.id}): ${messageOf(error)}`,
-  `backend ${context.backend}${error instanceof RefusedError && error.requestId ? `, request id ${error.requestId}` : ""}`,
-  `next: ${again}`,
-];
+): string[] =>
+  [
+    `machine "${context.name}" (${view.id}): ${messageOf(error)}`,
+    `backend ${context.backend}${error instanceof RefusedError && error.requestId ? `, request id ${error.requestId}` : ""}`,
+    `next: ${again}`,
+  ].map(oneLine);

@@ -5,6 +5,7 @@ import { openControlPlane } from "./controlplane/open";
 import type { ControlPlane } from "./controlplane/port";
 import { defaultJournal, type FileJournal } from "./create-journal";
 import { nothingSeen, type SeenState } from "./journal";
+import { oneLine } from "./one-line";
 import { openProgress, type Progress } from "./progress";
 import { keyOf } from "./machine/sighting";
 import { readSettings, type ConfigReader } from "./settings";
@@ -42,8 +43,10 @@ export class Session {
       urn,
       // Nobody waits any more when the CLI was killed: the next run does the work.
       signal: this.engineGone.signal,
-      log: (message: string) => progress.say({ urn, message, ephemeral: true, severity: "info" }),
-      warn: (message: string) => progress.say({ urn, message, ephemeral: false, severity: "warning" }),
+      log: (message: string) =>
+        progress.say({ urn, message: oneLine(message), ephemeral: true, severity: "info" }),
+      warn: (message: string) =>
+        progress.say({ urn, message: oneLine(message), ephemeral: false, severity: "warning" }),
       controlPlane: this.opened,
       journal: this.journal,
       seen: this.seen,

@@ -9,6 +9,7 @@ import { MachineGoneError, RefusedError, type MachineSpec, type MachineView } fr
 import type { Goal } from "../convergence";
 import { messageOf, reportOf, reportOther, type ReportContext } from "../failure-report";
 import { spanOf } from "../history";
+import { oneLine } from "../one-line";
 import { patiently } from "../patience";
 import { machineArgs, type MachineInputs } from "./args";
 import { isHidden } from "./hidden";
@@ -123,7 +124,7 @@ function nothingMade(context: Context, error: unknown): Error {
   const request = error instanceof RefusedError && error.requestId ? ` (request id ${error.requestId})` : "";
   const why = context.signal.aborted
     ? `the service named no machine within ${spanOf(context.allowedMs)}; if it made one, the next "pulumi up" finds it`
-    : messageOf(error);
+    : oneLine(messageOf(error));
   if (error instanceof Error && error.name === "AmbiguousCreateError") return error;
   return new Error(`machine "${context.name}" was not created: ${why}${request}`, { cause: error });
 }

@@ -143,6 +143,14 @@ describe("create", () => {
     for (const reason of failure.reasons) expect(reason).not.toContain("\n");
   });
 
+  test("words of the service cannot break the terminal", async () => {
+    const world = new World();
+    world.plane.failStarts = [{ ...imageMissing, lastError: "mount failed:\n\u001b[31m/dev/vdb\r\n busy" }];
+    const failure = await initFailure(world.create(world.inputs()));
+    expect(failure.reasons[0]).toContain("failed after starting: mount failed: [31m/dev/vdb busy");
+    expect(failure.properties.lastError).toContain("\n");
+  });
+
   test("retryable failures are retried within the budget", async () => {
     const world = new World();
     world.plane.failStarts = [noRoom, noRoom, noRoom];
