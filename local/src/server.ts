@@ -10,6 +10,7 @@ import fastify, {
   type FastifyRequest,
 } from "fastify";
 import { adminRoutes, type LocalStatus } from "./admin-routes";
+import { lifecycle } from "./dialects/dedalus/render";
 import { dedalusRoutes } from "./dialects/dedalus/routes";
 import { StatusStreams } from "./dialects/dedalus/status-streams";
 import type { ControlPlane } from "./engine/control-plane";
@@ -55,6 +56,8 @@ export function createApp(log: { write(line: string): void }): FastifyInstance {
     logController: new LogController({ disableRequestLogging: true }),
     routerOptions: { maxParamLength: 300 },
     genReqId: () => randomUUID(),
+    // A logger for each request would live as long as its stream; lines name their request themselves.
+    childLoggerFactory: (logger) => logger,
     logger: {
       level: "info",
       base: null,
@@ -73,7 +76,9 @@ export async function serve(app: FastifyInstance, deps: ServerDeps): Promise<num
   const { settings } = deps;
   const closing = new AbortController();
   const routes = new RouteTable();
-  const streams = new StatusStreams(settings.heartbeatMs, settings.streamBacklogBytes);
+  const streams = new StatusStreams(settings.heartbeatMs, settings.streamBacklogBytes, (machine) =>
+    JSON.stringify(lifecycle(machine, settings)),
+  );
   const keys = new KeyCheck(settings.apiKey);
   const drain = drainable(app.server);
 
@@ -102,7 +107,10 @@ export async function serve(app: FastifyInstance, deps: ServerDeps): Promise<num
   });
   app.addHook("onResponse", async (request, reply) => {
     const ms = Math.round(reply.elapsedTime * 10) / 10;
-    request.log.info({ method: request.method, url: request.url, status: reply.statusCode, ms }, "answered");
+    app.log.info(
+      { reqId: request.id, method: request.method, url: request.url, status: reply.statusCode, ms },
+      "answered",
+    );
   });
   app.setErrorHandler((error, request, reply) => send(reply, request, toApiError(error, request)));
   app.setNotFoundHandler((request, reply) => send(reply, request, notFound(routes, request)));
@@ -204,7 +212,7 @@ function toApiError(error: unknown, request: FastifyRequest): ApiError {
         : (message ?? "bad request"),
     );
   }
-  request.log.error({ err: error }, "unexpected error");
+  request.log.error({ err: error, reqId: request.id }, "unexpected error");
   return problem(500, `internal error; the log has it under request ${request.id}`);
 }
 

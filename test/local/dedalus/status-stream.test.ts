@@ -176,7 +176,7 @@ it("ends when the control plane stops, and goes on at the next one", async () =>
 });
 
 it("cuts off a reader that does not read, and only that one", async () => {
-  const streams = new StatusStreams(10, 100_000);
+  const streams = new StatusStreams(10, 100_000, JSON.stringify);
   const responses: ServerResponse[] = [];
   const server = createServer((_request, response) => {
     response.writeHead(200, { "content-type": "text/event-stream" }).flushHeaders();
@@ -189,11 +189,8 @@ it("cuts off a reader that does not read, and only that one", async () => {
     socket.write("GET / HTTP/1.1\r\nhost: localhost\r\n\r\n");
     const at = responses.length;
     await eventually("the stream is open", () => responses.length > at);
-    const stream = new StatusStream(responses[at] as ServerResponse, streams, { json: JSON.stringify });
-    await stream.caughtUp(
-      () => undefined,
-      () => Promise.reject(new Error("not asked for")),
-    );
+    const stream = new StatusStream(responses[at] as ServerResponse, streams);
+    stream.begin(() => undefined, undefined);
     return { socket, stream, response: responses[at] as ServerResponse };
   };
   const [idle, keen] = [await open(), await open()];

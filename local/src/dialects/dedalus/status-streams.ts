@@ -14,10 +14,13 @@ export class StatusStreams {
   private readonly open = new Set<StatusStream>();
   private readonly timer: NodeJS.Timeout;
   private closed = false;
+  private latest: { machine: MachineRecord; frame: string } | undefined;
 
+  /** @param json the JSON of a status event */
   constructor(
     heartbeatMs: number,
     readonly maxBacklogBytes: number,
+    private readonly json: (machine: MachineRecord) => string,
   ) {
     this.timer = setInterval(() => {
       for (const stream of this.open) stream.beat();
@@ -33,6 +36,15 @@ export class StatusStreams {
     this.open.delete(stream);
   }
 
+  /** One revision is told to many streams: its frame is made once. */
+  frame(machine: MachineRecord): string {
+    if (this.latest?.machine !== machine) {
+      const frame = `event: status\nid: ${String(machine.revision)}\ndata: ${this.json(machine)}\n\n`;
+      this.latest = { machine, frame };
+    }
+    return this.latest.frame;
+  }
+
   /** Ends every stream; a client resumes with Last-Event-ID at the next control plane. */
   close(): void {
     this.closed = true;
@@ -41,66 +53,63 @@ export class StatusStreams {
   }
 }
 
-export interface StatusStreamOptions {
-  /** The JSON of a status event. */
-  json: (machine: MachineRecord) => string;
-  rule?: StreamRule | undefined;
-}
-
 export class StatusStream {
-  private last: MachineRecord | undefined;
+  /** Told before the answer began. */
+  private waiting: MachineRecord[] | undefined = [];
+  /** Whether the machine rested at the last revision that was told; undefined before the first. */
+  private settled: boolean | undefined;
   private events = 0;
-  private catchingUp = true;
   private ending = false;
+  private rule: StreamRule | undefined;
   private stopFollowing: (() => void) | undefined;
 
   constructor(
     private readonly response: ServerResponse,
     private readonly streams: StatusStreams,
-    private readonly options: StatusStreamOptions,
   ) {
     response.once("close", () => {
+      this.ending = true;
       this.stop();
       this.streams.delete(this);
     });
-    streams.add(this);
-    this.misbehave();
   }
 
-  /** Sends one revision. */
+  /** Takes one revision; sends it when the answer has begun. */
   readonly tell = (machine: MachineRecord): void => {
-    if (this.ending) return;
-    this.last = machine;
-    if (this.silent) return;
-    const frame = `event: status\nid: ${String(machine.revision)}\ndata: ${this.options.json(machine)}\n\n`;
-    if (this.options.rule?.do === "truncate" && this.events >= this.options.rule.afterEvents) {
-      this.cut(frame.slice(0, frame.length / 2));
-      return;
+    if (this.waiting) this.waiting.push(machine);
+    else if (!this.ending) {
+      this.send(machine);
+      this.endIfSettled();
     }
-    this.events++;
-    this.response.write(frame);
-    if (this.misbehave()) return;
-    // A reader that does not keep up goes on from its last event, with a new request.
-    if (this.response.writableLength > this.streams.maxBacklogBytes) this.end();
-    else if (!this.catchingUp) this.endIfSettled();
   };
 
-  /**
-   * What was stored has been told. `current` is the machine as it is: a resume at its last revision gets no event any
-   * more when it rests already.
-   */
-  async caughtUp(stopFollowing: () => void, current: () => Promise<MachineRecord>, after?: number) {
+  /** The answer has begun: sends what was told so far. Past rests do not end the stream, only the present one does. */
+  begin(stopFollowing: () => void, rule: StreamRule | undefined): void {
+    const told = this.waiting ?? [];
+    this.waiting = undefined;
     this.stopFollowing = stopFollowing;
-    this.catchingUp = false;
-    if (this.ending) this.stop();
-    else if (this.last) this.endIfSettled();
-    else if (after !== undefined) {
-      const machine = await current();
-      const rests = isSettled(machine.phase, machine.desiredState);
-      if (this.last || this.ending || this.silent || machine.revision !== after || !rests) return;
-      this.response.write(`event: bookmark\nid: ${String(after)}\ndata: {"revision":"${String(after)}"}\n\n`);
-      this.end();
+    this.rule = rule;
+    if (this.ending) {
+      this.stop();
+      return;
     }
+    this.streams.add(this);
+    this.misbehave();
+    for (const machine of told) if (!this.ending) this.send(machine);
+    this.endIfSettled();
+  }
+
+  /** True when a resume has brought nothing: the reader may know all there is. */
+  get isUntold(): boolean {
+    return this.settled === undefined && !this.ending && !this.silent;
+  }
+
+  /** Nothing comes after the revision that the reader has: says so, and ends. */
+  endAt(revision: number): void {
+    this.response.write(
+      `event: bookmark\nid: ${String(revision)}\ndata: {"revision":"${String(revision)}"}\n\n`,
+    );
+    this.end();
   }
 
   /** A comment that shows that the connection lives. */
@@ -117,8 +126,23 @@ export class StatusStream {
     this.response.end();
   }
 
+  private send(machine: MachineRecord): void {
+    this.settled = isSettled(machine.phase, machine.desiredState);
+    if (this.silent) return;
+    const frame = this.streams.frame(machine);
+    if (this.rule?.do === "truncate" && this.events >= this.rule.afterEvents) {
+      this.cut(frame.slice(0, frame.length / 2));
+      return;
+    }
+    this.events++;
+    this.response.write(frame);
+    if (this.misbehave()) return;
+    // A reader that does not keep up goes on from its last event, with a new request.
+    if (this.response.writableLength > this.streams.maxBacklogBytes) this.end();
+  }
+
   private endIfSettled(): void {
-    if (this.last && !this.silent && isSettled(this.last.phase, this.last.desiredState)) this.end();
+    if (this.settled && !this.silent) this.end();
   }
 
   private stop(): void {
@@ -127,13 +151,13 @@ export class StatusStream {
   }
 
   private get silent(): boolean {
-    const { rule } = this.options;
+    const { rule } = this;
     return rule?.do === "silence" && this.events >= rule.afterEvents;
   }
 
   /** Drops the connection if the fault script says so; true when it did. */
   private misbehave(): boolean {
-    const { rule } = this.options;
+    const { rule } = this;
     if (rule?.do !== "drop" || this.events < rule.afterEvents) return false;
     this.cut(heartbeat);
     return true;
