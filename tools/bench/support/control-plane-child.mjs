@@ -4,7 +4,7 @@ import { monitorEventLoopDelay } from "node:perf_hooks";
 import { join } from "node:path";
 import { root } from "../../setup/node-modules.mjs";
 import { monotonicMs } from "./clock.mjs";
-import { answer, openFilesLimit, tell } from "./helper-process.mjs";
+import { answer, openFilesLimit, residentBytes, tell } from "./helper-process.mjs";
 
 const require = createRequire(import.meta.url);
 const { faultScript, startLocal } = require("@pulumi-machines/local");
@@ -61,15 +61,7 @@ const requests = {
 
   revision: async (id) => (await local.controlPlane.machines.get(engineId(id))).revision,
 
-  /** Resident bytes after a collection. */
-  async memory() {
-    for (let round = 0; round < 3; round++) {
-      // The kind that also gives free pages back to the system, so that no earlier garbage hides what is in use.
-      globalThis.gc({ type: "major", execution: "sync", flavor: "last-resort" });
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
-    return process.memoryUsage.rss();
-  },
+  memory: residentBytes,
 
   watchDelay() {
     delay.reset();
