@@ -15,6 +15,8 @@ export const sseDefaults = {
   maxEventChars: 1024 * 1024,
 } as const;
 
+const carriageReturn = 0x0d;
+
 /** Bytes in, whole events out. An event that the stream cuts off is dropped, as the standard says. */
 export class EventDecoder {
   private readonly text = new TextDecoder();
@@ -28,8 +30,8 @@ export class EventDecoder {
     this.parser = createParser({
       maxBufferSize: maxEventChars,
       onEvent: (event) => {
-        this.tooLarge ||= event.data.length > maxEventChars;
-        if (!this.tooLarge) this.ready.push(event);
+        if (event.data.length > maxEventChars) this.tooLarge = true;
+        else if (!this.tooLarge) this.ready.push(event);
       },
       onError: (error) => {
         if (error.type === "max-buffer-size-exceeded") this.tooLarge = true;
@@ -49,7 +51,7 @@ export class EventDecoder {
   private feed(text: string): ServerEvent[] {
     if (text !== "" && !this.tooLarge) {
       this.parser.feed(text);
-      this.endsInCarriageReturn = text.endsWith("\r");
+      this.endsInCarriageReturn = text.charCodeAt(text.length - 1) === carriageReturn;
     }
     // What came whole before the oversized event is still handed on; the error follows it.
     if (this.tooLarge && this.ready.length === 0) throw tooLargeError(this.maxEventChars);
@@ -83,18 +85,34 @@ export async function* readEventBatches(
   const silenceMs = options.silenceMs ?? (() => sseDefaults.silenceMs);
   const decoder = new EventDecoder(options.maxEventChars);
   const chunks = (body as AsyncIterable<Uint8Array>)[Symbol.asyncIterator]();
+  // One timer for all waits, started again by each: a new one a piece would cost as much as the parsing.
+  let limitMs = silenceMs();
+  let isWaiting = false;
+  const watch = () =>
+    setTimeout(() => {
+      // A reader that takes its time is not the server's silence.
+      if (isWaiting) body.destroy(silentError(limitMs));
+    }, limitMs);
+  let watchdog = watch();
   try {
     for (;;) {
-      // The watch runs only while we wait for bytes: a reader that takes its time is not the server's silence.
-      const limitMs = silenceMs();
-      const watchdog = setTimeout(() => body.destroy(silentError(limitMs)), limitMs);
-      const next = await chunks.next().finally(() => clearTimeout(watchdog));
+      const wantedMs = silenceMs();
+      if (wantedMs === limitMs) watchdog.refresh();
+      else {
+        clearTimeout(watchdog);
+        limitMs = wantedMs;
+        watchdog = watch();
+      }
+      isWaiting = true;
+      const next = await chunks.next();
+      isWaiting = false;
       if (next.done) break;
       yield decoder.push(next.value);
     }
     const last = decoder.end();
     if (last.length > 0) yield last;
   } finally {
+    clearTimeout(watchdog);
     body.destroy();
   }
 }
