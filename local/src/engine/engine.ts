@@ -17,9 +17,9 @@ import {
   type RevisionListener,
   type StoredAnswer,
 } from "./control-plane";
-import { decodeCursor, encodeCursor } from "./cursor";
+import { pageOf, positionOf } from "./cursor";
 import { type Driver, DriverError } from "./driver";
-import { deleteExecutions, Executions } from "./executions";
+import { Executions } from "./executions";
 import { newId } from "./id";
 import { Idempotency } from "./idempotency";
 import { change, desire } from "./machine";
@@ -138,14 +138,8 @@ class Engine implements ControlPlane, Machines {
       .where("phase", "!=", "destroyed")
       .orderBy("seq", "desc")
       .limit(page.limit + 1);
-    if (page.cursor !== undefined) query = query.where("seq", "<", decodeCursor(page.cursor));
-    const rows = await query.execute();
-    const shown = rows.slice(0, page.limit);
-    const last = shown.at(-1);
-    return {
-      items: shown.map(machineFromRow),
-      ...(rows.length > page.limit && last ? { nextCursor: encodeCursor(last.seq) } : {}),
-    };
+    if (page.cursor !== undefined) query = query.where("seq", "<", positionOf(page.cursor));
+    return pageOf(await query.execute(), page.limit, machineFromRow);
   }
 
   async update(
@@ -230,15 +224,7 @@ class Engine implements ControlPlane, Machines {
         .execute();
       for (const { id } of gone) {
         await this.db.transaction().execute(async (tx) => {
-          const executions = await tx
-            .selectFrom("executions")
-            .select("id")
-            .where("machine_id", "=", id)
-            .execute();
-          await deleteExecutions(
-            tx,
-            executions.map((row) => row.id),
-          );
+          await this.executions.removeOfMachine(tx, id);
           await tx.deleteFrom("revisions").where("machine_id", "=", id).execute();
           await tx.deleteFrom("machines").where("id", "=", id).execute();
         });

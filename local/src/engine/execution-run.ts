@@ -3,7 +3,8 @@
  * itself needs nobody: a control plane that was killed finds it again and goes on where the store ends.
  */
 import { type FSWatcher, watch } from "node:fs";
-import { type Database, type Tx } from "../store/store";
+import type { ExecutionEventsTable } from "../store/schema";
+import type { Database, Tx } from "../store/store";
 import type { ExecExit, RunningExec } from "./driver";
 import { trimSpool } from "./drivers/exec-spool";
 import { pieces } from "./output";
@@ -202,13 +203,13 @@ export const emptyEvent = (
   sequence: number,
   type: "lifecycle" | StreamName,
   at: Date,
-) => ({
+): ExecutionEventsTable => ({
   execution_id: executionId,
   sequence,
   type,
   at: at.toISOString(),
-  from_byte: null as number | null,
-  to_byte: null as number | null,
+  from_byte: null,
+  to_byte: null,
   status: null,
   exit_code: null,
   signal: null,

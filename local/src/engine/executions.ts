@@ -3,7 +3,7 @@
  * followed to their end, found again after a restart.
  */
 import { can } from "@pulumi-machines/sdk/dedalus/rules";
-import { type Database, executionFromRow, type Tx } from "../store/store";
+import type { Database, Tx } from "../store/store";
 import type {
   Executions as ExecutionsApi,
   IdempotentRequest,
@@ -14,9 +14,10 @@ import type {
   StoredAnswer,
 } from "./control-plane";
 import { Refusal } from "./control-plane";
-import { decodeCursor, encodeCursor } from "./cursor";
-import type { Driver, ExecExit, ExecSpec, RunningExec } from "./driver";
-import { emptyEvent, type Ending, ExecutionRun } from "./execution-run";
+import { cursorAt, positionOf } from "./cursor";
+import type { Driver, ExecSpec, RunningExec } from "./driver";
+import { ExecutionRun } from "./execution-run";
+import { ExecutionStore, type Launch } from "./execution-store";
 import type { Idempotency } from "./idempotency";
 import { newId } from "./id";
 import { desire, invalidState } from "./machine";
@@ -24,17 +25,10 @@ import { textBetween } from "./output";
 import type { ExecutionHooks, MachineActor } from "./reconciler";
 import type { ExecutionEventRecord, ExecutionRecord, MachineRecord } from "./record";
 
-/** How long a finished execution can be read, in milliseconds: a day. */
-const keepFinishedMs = 86_400_000;
 /** Bytes of each stream that are kept: the newest 8 MiB. */
 export const keepOutputBytes = 8 * 1_048_576;
 /** When to ask again about an execution whose machine wakes. */
 export const wakeRetryMs = 250;
-
-interface Launch {
-  env: Record<string, string>;
-  stdin?: string;
-}
 
 export interface ExecutionsHost {
   readonly db: Database;
@@ -51,9 +45,12 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
   private readonly launching = new Map<string, Promise<void>>();
   /** Machines in which a command is being started just now. */
   private readonly starting = new Set<string>();
+  private readonly store: ExecutionStore;
   private closed = false;
 
-  constructor(private readonly host: ExecutionsHost) {}
+  constructor(private readonly host: ExecutionsHost) {
+    this.store = new ExecutionStore(host.db, host.now);
+  }
 
   // ------------------------------------------------------------- what the dialects ask
 
@@ -74,10 +71,8 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
         const execution = newExecution(machine.id, spec, asleep(machine) ? "wake_in_progress" : "queued", at);
         const answer = render(execution, true);
         const write = async (tx: Tx) => {
-          await insertExecution(tx, execution, {
-            env: spec.env,
-            ...(spec.stdin === undefined ? {} : { stdin: spec.stdin }),
-          });
+          const { env, stdin } = spec;
+          await this.store.insert(tx, execution, stdin === undefined ? { env } : { env, stdin });
           await actor.touch(tx);
           await store(tx, answer);
         };
@@ -94,37 +89,17 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
 
   async get(machineId: string, executionId: string): Promise<ExecutionRecord> {
     await this.requireMachine(machineId);
-    const row = await this.host.db
-      .selectFrom("executions")
-      .selectAll()
-      .where("id", "=", executionId)
-      .where("machine_id", "=", machineId)
-      .executeTakeFirst();
-    if (!row) {
-      throw new Refusal(
-        "execution_not_found",
-        `execution ${executionId} of machine ${machineId} does not exist`,
-      );
-    }
-    return executionFromRow(row);
+    const record = await this.store.find(machineId, executionId);
+    if (record) return record;
+    throw new Refusal(
+      "execution_not_found",
+      `execution ${executionId} of machine ${machineId} does not exist`,
+    );
   }
 
   async list(machineId: string, page: PageRequest): Promise<PageResult<ExecutionRecord>> {
     await this.requireMachine(machineId);
-    let query = this.host.db
-      .selectFrom("executions")
-      .selectAll()
-      .where("machine_id", "=", machineId)
-      .orderBy("seq", "desc")
-      .limit(page.limit + 1);
-    if (page.cursor !== undefined) query = query.where("seq", "<", decodeCursor(page.cursor));
-    const rows = await query.execute();
-    const shown = rows.slice(0, page.limit);
-    const last = shown.at(-1);
-    return {
-      items: shown.map(executionFromRow),
-      ...(rows.length > page.limit && last ? { nextCursor: encodeCursor(last.seq) } : {}),
-    };
+    return this.store.page(machineId, page);
   }
 
   async output(
@@ -152,15 +127,8 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
     page: PageRequest,
   ): Promise<PageResult<ExecutionEventRecord>> {
     const record = await this.get(machineId, executionId);
-    const after = page.cursor === undefined ? 0 : decodeCursor(page.cursor);
-    const rows = await this.host.db
-      .selectFrom("execution_events")
-      .selectAll()
-      .where("execution_id", "=", executionId)
-      .where("sequence", ">", after)
-      .orderBy("sequence")
-      .limit(page.limit + 1)
-      .execute();
+    const after = page.cursor === undefined ? 0 : positionOf(page.cursor);
+    const rows = await this.store.events(executionId, after, page.limit + 1);
     const shown = rows.slice(0, page.limit);
     const exec = shown.some((row) => row.type !== "lifecycle")
       ? await this.host.driver.attachExec(machineId, executionId)
@@ -187,13 +155,13 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
     );
     const last = shown.at(-1)?.sequence ?? after;
     const more = rows.length > page.limit || (record.completedAt === null && last > 0);
-    return { items, ...(more ? { nextCursor: encodeCursor(last) } : {}) };
+    return { items, ...(more ? { nextCursor: cursorAt(last) } : {}) };
   }
 
   async remove(machineId: string, executionId: string): Promise<ExecutionRecord> {
     const record = await this.get(machineId, executionId);
     if (record.completedAt !== null) {
-      await this.host.db.transaction().execute((tx) => deleteExecutions(tx, [executionId]));
+      await this.host.db.transaction().execute((tx) => this.store.remove(tx, [executionId]));
       await this.host.driver.forgetExec(machineId, executionId);
       return record;
     }
@@ -203,7 +171,7 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
       await run.end({ status: "cancelled" });
       await run.finished;
     } else {
-      await this.finishUnstarted([executionId], { status: "cancelled" });
+      await this.store.endUnstarted([executionId], { status: "cancelled" });
     }
     return this.get(machineId, executionId);
   }
@@ -239,9 +207,14 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
       machine.phase === "failed"
         ? `the machine failed (${machine.reason}): ${machine.lastError ?? "no error given"}`
         : "the machine was destroyed";
-    this.unstarted(machine.id)
+    this.store
+      .unstarted(machine.id)
       .then((ids) =>
-        this.finishUnstarted(ids, { status: "failed", errorCode: "MACHINE_UNAVAILABLE", errorMessage: why }),
+        this.store.endUnstarted(ids, {
+          status: "failed",
+          errorCode: "MACHINE_UNAVAILABLE",
+          errorMessage: why,
+        }),
       )
       .catch((error: unknown) => {
         this.host.report(`machine ${machine.id}: could not fail its waiting commands`, error);
@@ -252,17 +225,11 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
 
   /** Finds the commands of an earlier life again. Call it before any actor goes on. */
   async resume(): Promise<void> {
-    const rows = await this.host.db
-      .selectFrom("executions")
-      .selectAll()
-      .where("status", "=", "running")
-      .execute();
-    for (const row of rows) {
-      const record = executionFromRow(row);
+    for (const record of await this.store.running()) {
       const exec = await this.host.driver.attachExec(record.machineId, record.id);
       if (exec) this.follow(record, exec);
       else {
-        await this.finishUnstarted([record.id], {
+        await this.store.endUnstarted([record.id], {
           status: "failed",
           errorCode: "EXECUTION_LOST",
           errorMessage: "the command was gone when the control plane started again",
@@ -273,18 +240,13 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
 
   /** Forgets finished executions whose time is over. */
   async prune(): Promise<void> {
-    const rows = await this.host.db
-      .selectFrom("executions")
-      .select(["id", "machine_id"])
-      .where("expires_at", "<", this.host.now().toISOString())
-      .execute();
-    await this.host.db.transaction().execute((tx) =>
-      deleteExecutions(
-        tx,
-        rows.map((row) => row.id),
-      ),
-    );
-    for (const row of rows) await this.host.driver.forgetExec(row.machine_id, row.id);
+    for (const { id, machineId } of await this.store.removeExpired())
+      await this.host.driver.forgetExec(machineId, id);
+  }
+
+  /** Forgets every execution of a machine that is forgotten. */
+  removeOfMachine(tx: Tx, machineId: string): Promise<void> {
+    return this.store.removeOfMachine(tx, machineId);
   }
 
   async close(): Promise<void> {
@@ -301,19 +263,12 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
     await (await this.host.actor(machineId)).load();
   }
 
-  private async unstarted(machineId: string): Promise<string[]> {
-    const rows = await this.host.db
-      .selectFrom("executions")
-      .select("id")
-      .where("machine_id", "=", machineId)
-      .where("status", "in", ["queued", "wake_in_progress"])
-      .orderBy("seq")
-      .execute();
-    return rows.map((row) => row.id);
-  }
-
   private async launchAll(machineId: string): Promise<void> {
-    for (let ids = await this.unstarted(machineId); ids.length > 0; ids = await this.unstarted(machineId)) {
+    for (
+      let ids = await this.store.unstarted(machineId);
+      ids.length > 0;
+      ids = await this.store.unstarted(machineId)
+    ) {
       this.starting.add(machineId);
       for (const id of ids) {
         if (this.closed) return;
@@ -323,32 +278,18 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
   }
 
   private async launch(machineId: string, executionId: string): Promise<void> {
-    const { db, driver, now } = this.host;
-    const row = await db
-      .selectFrom("executions")
-      .selectAll()
-      .where("id", "=", executionId)
-      .executeTakeFirst();
-    if (!row || row.completed_at !== null) return;
-    const record = executionFromRow(row);
+    const { driver, report } = this.host;
+    const found = await this.store.toStart(executionId);
+    if (!found) return;
+    const { record, launch } = found;
     try {
       // It may have been started just before a kill -9, with nobody left to write that down.
       const exec =
-        (await driver.attachExec(machineId, executionId)) ??
-        (await driver.exec(execSpec(record, row.launch)));
-      const startedAt = now().toISOString();
-      await db.transaction().execute(async (tx) => {
-        await tx
-          .updateTable("executions")
-          .set({ status: "running", started_at: startedAt, launch: null })
-          .where("id", "=", executionId)
-          .execute();
-        await insertEvent(tx, { ...emptyEvent(executionId, 2, "lifecycle", now()), status: "running" });
-      });
-      this.follow({ ...record, startedAt }, exec);
+        (await driver.attachExec(machineId, executionId)) ?? (await driver.exec(execSpec(record, launch)));
+      this.follow({ ...record, startedAt: await this.store.started(executionId) }, exec);
     } catch (error) {
-      this.host.report(`execution ${executionId}: could not be started`, error);
-      await this.finishUnstarted([executionId], {
+      report(`execution ${executionId}: could not be started`, error);
+      await this.store.endUnstarted([executionId], {
         status: "failed",
         errorCode: "EXECUTION_START_FAILED",
         errorMessage: error instanceof Error ? error.message : String(error),
@@ -369,7 +310,7 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
         keepBytes: keepOutputBytes,
         timeoutMs: record.timeoutMs === null ? null : record.timeoutMs - spentMs,
       },
-      (tx, exit, ending) => this.complete(tx, record.id, run.nextSequence(), exit, ending),
+      (tx, exit, ending) => this.store.ended(tx, record.id, run.nextSequence(), exit, ending),
     );
     const runs = this.runs.get(record.machineId) ?? new Map<string, ExecutionRun>();
     this.runs.set(record.machineId, runs.set(record.id, run));
@@ -390,67 +331,7 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
         this.host.report(`execution ${record.id}: could not note its end`, error);
     }
   }
-
-  private async complete(
-    tx: Tx,
-    executionId: string,
-    sequence: number,
-    exit: ExecExit,
-    ending: Ending | undefined,
-  ): Promise<void> {
-    const at = this.host.now();
-    const failure =
-      ending?.status === "failed"
-        ? { error_code: ending.errorCode, error_message: ending.errorMessage }
-        : exit.startError !== undefined
-          ? { error_code: "COMMAND_NOT_STARTED", error_message: exit.startError }
-          : exit.exitCode === null
-            ? { error_code: "EXIT_UNKNOWN", error_message: "how the command ended could not be learned" }
-            : { error_code: null, error_message: null };
-    const status =
-      ending?.status ?? (exit.exitCode === 0 && exit.startError === undefined ? "succeeded" : "failed");
-    const result = { status, exit_code: exit.exitCode, signal: exit.signal, ...failure } as const;
-    await tx
-      .updateTable("executions")
-      .set({ ...result, ...completion(at) })
-      .where("id", "=", executionId)
-      .execute();
-    await insertEvent(tx, { ...emptyEvent(executionId, sequence, "lifecycle", at), ...result });
-  }
-
-  /** Ends executions that have no process. */
-  private async finishUnstarted(ids: readonly string[], ending: Ending): Promise<void> {
-    const at = this.host.now();
-    for (const id of ids) {
-      await this.host.db.transaction().execute(async (tx) => {
-        const { last } = await tx
-          .selectFrom("execution_events")
-          .select((eb) => eb.fn.max("sequence").as("last"))
-          .where("execution_id", "=", id)
-          .executeTakeFirstOrThrow();
-        const result = {
-          status: ending.status,
-          error_code: ending.status === "failed" ? ending.errorCode : null,
-          error_message: ending.status === "failed" ? ending.errorMessage : null,
-        };
-        const { numUpdatedRows } = await tx
-          .updateTable("executions")
-          .set({ ...result, ...completion(at) })
-          .where("id", "=", id)
-          .where("completed_at", "is", null)
-          .executeTakeFirstOrThrow();
-        if (numUpdatedRows === 0n) return;
-        await insertEvent(tx, { ...emptyEvent(id, Number(last ?? 0) + 1, "lifecycle", at), ...result });
-      });
-    }
-  }
 }
-
-const completion = (at: Date) => ({
-  completed_at: at.toISOString(),
-  expires_at: new Date(at.getTime() + keepFinishedMs).toISOString(),
-  launch: null,
-});
 
 const asleep = (machine: MachineRecord): boolean =>
   machine.phase === "sleeping" || machine.phase === "stopping";
@@ -482,63 +363,11 @@ const newExecution = (
   stderrTruncated: false,
 });
 
-function execSpec(record: ExecutionRecord, launch: string | null): ExecSpec {
-  const { env, stdin } = JSON.parse(launch ?? '{"env":{}}') as Launch;
-  return {
-    executionId: record.id,
-    machineId: record.machineId,
-    command: record.command,
-    env,
-    ...(record.cwd === null ? {} : { cwd: record.cwd }),
-    ...(stdin === undefined ? {} : { stdin }),
-  };
-}
-
-async function insertExecution(tx: Tx, record: ExecutionRecord, launch: Launch): Promise<void> {
-  await tx
-    .insertInto("executions")
-    .values({
-      id: record.id,
-      machine_id: record.machineId,
-      status: record.status,
-      command: JSON.stringify(record.command),
-      cwd: record.cwd,
-      env_keys: JSON.stringify(record.envKeys),
-      timeout_ms: record.timeoutMs,
-      created_at: record.createdAt,
-      stdout_bytes: 0,
-      stderr_bytes: 0,
-      stdout_truncated: 0,
-      stderr_truncated: 0,
-      launch: JSON.stringify(launch),
-    })
-    .execute();
-  await insertEvent(tx, {
-    ...emptyEvent(record.id, 1, "lifecycle", new Date(record.createdAt)),
-    status: record.status,
-  });
-}
-
-const insertEvent = async (
-  tx: Tx,
-  event: Omit<
-    ReturnType<typeof emptyEvent>,
-    "status" | "exit_code" | "signal" | "error_code" | "error_message"
-  > & {
-    status: ExecutionRecord["status"] | null;
-    exit_code?: number | null;
-    signal?: number | null;
-    error_code?: string | null;
-    error_message?: string | null;
-  },
-): Promise<void> => {
-  await tx.insertInto("execution_events").values(event).execute();
-};
-
-/** Removes executions and their events. */
-export async function deleteExecutions(tx: Tx, ids: readonly string[]): Promise<void> {
-  for (const id of ids) {
-    await tx.deleteFrom("execution_events").where("execution_id", "=", id).execute();
-    await tx.deleteFrom("executions").where("id", "=", id).execute();
-  }
-}
+const execSpec = (record: ExecutionRecord, { env, stdin }: Launch): ExecSpec => ({
+  executionId: record.id,
+  machineId: record.machineId,
+  command: record.command,
+  env,
+  ...(record.cwd === null ? {} : { cwd: record.cwd }),
+  ...(stdin === undefined ? {} : { stdin }),
+});
