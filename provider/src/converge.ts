@@ -151,7 +151,9 @@ class Convergence {
 
   private look(view: MachineView): void {
     if (this.history.length > 0 && isOlder(view, this.view)) return;
-    this.view = view;
+    // Events carry no request id: the last request that was answered is what the service can be asked about.
+    const requestId = view.requestId ?? this.view.requestId;
+    this.view = requestId === undefined ? view : { ...view, requestId };
     const history = noteTransition(this.history, view, this.context.clock.now());
     if (history === this.history) return;
     this.history = history;
