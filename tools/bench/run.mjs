@@ -58,7 +58,9 @@ for (const name of wanted.length > 0 ? names.filter((each) => wanted.includes(ea
 console.log(`\n${verdicts(results)}`);
 if (wanted.length === 0 && !quick) {
   const { version } = JSON.parse(readFileSync(join(root, "provider", "package.json"), "utf8"));
-  writeFileSync(pageFile, page({ results, shape, version, at: new Date() }));
+  const text = page({ results, shape, version, at: new Date() });
+  const { format } = await import("prettier");
+  writeFileSync(pageFile, await format(text, { parser: "markdown", printWidth: 110 }));
   console.log(`Written: ${pageFile}`);
 }
 if (results.some((result) => result.failure !== undefined)) process.exitCode = 1;

@@ -23,7 +23,10 @@ export function verdicts(results) {
   const goals = rows.filter((row) => row.goal !== undefined).length;
   return [
     `${String(goals - missed.length)} of ${String(goals)} goals met.`,
-    ...missed.map((row) => `Missed: ${row.title}: ${row.what}: ${row.ratio ?? row.ours} (goal ${row.goal})`),
+    ...missed.map(
+      (row) =>
+        `Missed: ${row.title}: ${row.what}: ${row.ours}${row.ratio ? `, ratio ${row.ratio}` : ""} (goal ${row.goal})`,
+    ),
     ...failed.map((result) => `Did not run: ${result.title}: ${result.failure}`),
   ].join("\n");
 }
