@@ -39,7 +39,9 @@ async function until(id, holds) {
 const requests = {
   async start({ stateDir, observe = false, faults = { rules: [] } }) {
     const driver = observe ? new ObservedDriver() : "null";
-    local = await startLocal({ stateDir, port: 0, driver, faults: faultScript.parse(faults) });
+    // As the command line starts it: the process is its own, and keeps its memory small.
+    const own = { ownProcess: true };
+    local = await startLocal({ stateDir, port: 0, driver, faults: faultScript.parse(faults) }, own);
     const { dedalus, apiKey } = local;
     return { dedalus, apiKey, files: openFilesLimit(), pid: process.pid };
   },
