@@ -1,6 +1,6 @@
 /** Checks and completes what a program asks for. Pure; runs in every preview, one resource after the other. */
 import type { z } from "zod";
-import { argumentNames, keptDefaults, machineArgs } from "./args";
+import { argumentNames, changeBehaviours, keptDefaults, machineArgs } from "./args";
 import { isHidden, isUnknown } from "./hidden";
 
 export interface CheckFailure {
@@ -39,6 +39,8 @@ export function checkMachine(olds: Record<string, unknown>, news: Record<string,
       inputs[name] = given;
       continue;
     }
+    // They say how an operation is done, not what the machine is: nothing to show or to record where nothing was said.
+    if (given === undefined && changeBehaviours[name] === "no change to the machine") continue;
     const kept = given === undefined && (keptDefaults as readonly string[]).includes(name);
     if (kept) defaults.push(name);
     const value = kept && oldDefaults.includes(name) ? olds[name] : given;

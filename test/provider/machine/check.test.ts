@@ -2,7 +2,7 @@ import { checkMachine } from "../../../provider/src/machine/check";
 import { unknownValue } from "../../../provider/src/machine/hidden";
 
 describe("check", () => {
-  test("fills in the defaults and remembers which", () => {
+  test("fills in what a machine is and remembers which; how an operation is done is recorded only where it was said", () => {
     expect(checkMachine({}, { __provider: "loader" })).toEqual({
       failures: [],
       inputs: {
@@ -10,9 +10,6 @@ describe("check", () => {
         memoryMiB: 2048,
         storageGiB: 10,
         desiredState: "running",
-        failure: { retries: 3 },
-        timeouts: { create: "10m", update: "10m", delete: "5m" },
-        replaceOnStorageShrink: false,
         __provider: "loader",
         __defaults: ["vcpu", "memoryMiB", "storageGiB"],
       },
@@ -22,6 +19,13 @@ describe("check", () => {
   test("a machine keeps the default that it was made with, and takes a new one when its own value is dropped", () => {
     const olds = { vcpu: 0.5, memoryMiB: 1024, __defaults: ["memoryMiB"] };
     expect(checkMachine(olds, {}).inputs).toMatchObject({ vcpu: 1, memoryMiB: 1024 });
+  });
+
+  test("an empty failure or timeouts is its defaults", () => {
+    expect(checkMachine({}, { failure: {}, timeouts: {} }).inputs).toMatchObject({
+      failure: { retries: 3 },
+      timeouts: { create: "10m", update: "10m", delete: "5m" },
+    });
   });
 
   test("half of the timeouts leaves the others at their defaults", () => {

@@ -19,7 +19,6 @@ describe("create", () => {
       retryable: false,
       schemaVersion: 1,
       __provider: "loader",
-      timeouts: { create: "10m", update: "10m", delete: "5m" },
     });
     expect(Object.values(outs)).not.toContain(undefined);
     expect(world.plane.living.map((machine) => machine.id)).toEqual([id]);
