@@ -2,8 +2,8 @@
  * `npm test`: everything that must hold, one step after the other, and a last line "N passed, N failed" in which each
  * test counts, and so does each step that is no test.
  */
-import { spawnSync } from "node:child_process";
-import { mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { spawn, spawnSync } from "node:child_process";
+import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findPulumi, NoPulumiError } from "../pulumi/find.mjs";
@@ -14,22 +14,42 @@ import { installPostgres } from "./postgres.mjs";
 const bin = (path) => join(root, "node_modules", path);
 const node = (...args) => spawnSync(ownNode, args, { cwd: root, stdio: "inherit" }).status === 0;
 
-function jest() {
+/** Longer than the tests ever take, and well within the limit of a CI job. */
+const jestLimitMs = 30 * 60_000;
+/** After its results are written jest has nothing left to do but to end. */
+const jestGraceMs = 15_000;
+
+/** False when jest had to be ended: a test hung, or left something open. */
+async function runJest(outputFile) {
+  const args = ["--disable-warning=ExperimentalWarning", bin("jest/bin/jest.js"), "--json"];
+  const child = spawn(ownNode, [...args, `--outputFile=${outputFile}`], { cwd: root, stdio: "inherit" });
+  let endedByItself = true;
+  const end = () => {
+    endedByItself = false;
+    console.error("FAILED: jest did not end by itself: a test hangs, or left something open");
+    child.kill("SIGKILL");
+  };
+  const timers = [setTimeout(end, jestLimitMs)];
+  const watch = setInterval(() => {
+    if (!existsSync(outputFile)) return;
+    clearInterval(watch);
+    timers.push(setTimeout(end, jestGraceMs));
+  }, 1_000);
+  await new Promise((resolve) => child.once("exit", resolve));
+  clearInterval(watch);
+  timers.forEach(clearTimeout);
+  return endedByItself;
+}
+
+async function jest() {
   const folder = mkdtempSync(join(tmpdir(), "machines-tests-"));
   const outputFile = join(folder, "results.json");
-  node(
-    "--disable-warning=ExperimentalWarning",
-    bin("jest/bin/jest.js"),
-    "--json",
-    `--outputFile=${outputFile}`,
-  );
+  const ended = await runJest(outputFile);
   try {
     const results = JSON.parse(readFileSync(outputFile, "utf8"));
     // A file that did not even load has no failed test in it, but it failed.
-    return {
-      passed: results.numPassedTests,
-      failed: results.numFailedTests + results.numRuntimeErrorTestSuites,
-    };
+    const failed = results.numFailedTests + results.numRuntimeErrorTestSuites + (ended ? 0 : 1);
+    return { passed: results.numPassedTests, failed };
   } catch {
     // No results at all: jest itself said why.
     return { passed: 0, failed: 1 };
@@ -70,7 +90,7 @@ for (const [name, run] of steps) {
   }
 }
 console.log("== tests");
-const tests = jest();
+const tests = await jest();
 passed += tests.passed;
 failed += tests.failed;
 console.log(`${passed} passed, ${failed} failed`);

@@ -63,11 +63,12 @@ async function runCli(args) {
   const { cli, usersBackend, environment, log } = await settle(args, cwd);
   if (usersBackend)
     log.note(`Using your Pulumi backend (${usersBackend.url ?? "Pulumi Cloud"}, from ${usersBackend.from}).`);
-  const child = spawn(join(cli.binDir, "pulumi"), args, { cwd, env: environment, stdio: "inherit" });
   const terminal = hasTerminal();
+  // Before the CLI is there: a signal in between would end this process and leave the CLI alone.
   const stopListening = onEndingSignal((name) => {
     if (isForwarded(name, { terminal })) child.kill(name);
   });
+  const child = spawn(join(cli.binDir, "pulumi"), args, { cwd, env: environment, stdio: "inherit" });
   const [code, signal] = await new Promise((resolve, reject) => {
     child.once("error", reject);
     child.once("exit", (...end) => resolve(end));
