@@ -24,8 +24,7 @@ const type = "pulumi-nodejs:dynamic/bench:Noop";
 const __provider = ${JSON.stringify(`exports.handler = () => require(${JSON.stringify(noopFile)}).provider;`)};
 
 const inputs = {
-  ...size, desiredState: "running", failure: { retries: 3 }, replaceOnStorageShrink: false,
-  timeouts: { create: "10m", update: "10m", delete: "5m" }, __stackIdentity: "0".repeat(36),
+  ...size, desiredState: "running", __stackIdentity: "0".repeat(36),
 };
 const outputs = {
   phase: "running", reason: "ready", retryable: false, revision: "4", autosleepSeconds: 300, schemaVersion: 1,
