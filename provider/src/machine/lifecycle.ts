@@ -149,7 +149,8 @@ export async function update(
   }
   const goal = goalOf(inputs, {
     asleepIsFine: olds.desiredState === "running" && olds.phase !== "failed",
-    mustRunFirst: false,
+    // A machine that failed may never have run: put to sleep at once, it would hide that it cannot start.
+    mustRunFirst: olds.phase === "failed",
   });
   return reach(context, "update", { view, goal, mayRepair: true, properties: news, lineage });
 }

@@ -97,6 +97,19 @@ describe("update", () => {
     expect(world.lines).toContain("failed before: failed (image_missing): no such image; trying again");
   });
 
+  test("a machine that is kept asleep and has never run must run before its failure counts as repaired", async () => {
+    const world = new World();
+    const broken = { reason: "image_missing", lastError: "no such image", retryable: false };
+    world.plane.failStarts = [broken, broken];
+    const asleep = world.inputs({ desiredState: "sleeping" });
+    const failure = await initFailure(world.create(asleep));
+    const again = await initFailure(world.update(failure.id, failure.properties, asleep));
+    expect(again.reasons[0]).toContain("no such image");
+    world.plane.calls.length = 0;
+    expect(await world.update(again.id, again.properties, asleep)).toMatchObject({ phase: "sleeping" });
+    expect(world.plane.calls.filter((call) => call !== "get")).toEqual(["wake", "sleep"]);
+  });
+
   test("repairs with another size when the program asks for one", async () => {
     const world = new World();
     world.plane.failStarts = [{ reason: "insufficient_capacity", lastError: "no room", retryable: true }];
