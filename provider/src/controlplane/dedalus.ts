@@ -86,8 +86,7 @@ export class DedalusControlPlane implements ControlPlane {
     if (error instanceof NotFoundError && id !== undefined) return new MachineGoneError(id, { cause: error });
     if (!(error instanceof MachinesError)) return error;
     if (error.code === "IDEMPOTENCY_KEY_REUSED") return new KeyReusedError(error.message, { cause: error });
-    const refused = error.code === "connection_refused" || error.code === "host_not_found";
-    return new RefusedError(refused && this.hint ? `${error.message}. ${this.hint}` : error.message, {
+    return new RefusedError(this.wordsOf(error), {
       code: error.code,
       retryable: error.retryable || isPassing(error),
       ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
@@ -95,7 +94,17 @@ export class DedalusControlPlane implements ControlPlane {
       cause: error,
     });
   }
+
+  /** The client's words, with what to do in the terms of a Pulumi project. */
+  private wordsOf({ code, message, status }: MachinesError): string {
+    // The client names its own variables.
+    if (status === 401) return message.replace(/Check the API key .*$/, keyHint);
+    const isUnreachable = code === "connection_refused" || code === "host_not_found";
+    return isUnreachable && this.hint ? `${message}. ${this.hint}` : message;
+  }
 }
+
+const keyHint = "Check the key: pulumi config set --secret machines:apiKey, or the variable MACHINES_API_KEY";
 
 /** The client gave up after its own few tries; an operation with minutes to go may try on. */
 const isPassing = (error: MachinesError): boolean =>

@@ -121,11 +121,12 @@ async function isTakenOver(context: Context, id: string, state: Properties): Pro
 }
 
 function nothingMade(context: Context, error: unknown): Error {
-  const request = error instanceof RefusedError && error.requestId ? ` (request id ${error.requestId})` : "";
   const why = context.signal.aborted
     ? `the service named no machine within ${spanOf(context.allowedMs)}; if it made one, the next "pulumi up" finds it`
     : oneLine(messageOf(error));
   if (error instanceof Error && error.name === "AmbiguousCreateError") return error;
+  const id = error instanceof RefusedError ? error.requestId : undefined;
+  const request = id === undefined || why.includes(id) ? "" : ` (request id ${id})`;
   return new Error(`machine "${context.name}" was not created: ${why}${request}`, { cause: error });
 }
 
