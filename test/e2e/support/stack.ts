@@ -58,7 +58,7 @@ export class Stack {
     linkModules: (project: string) => void = (project) =>
       symlinkSync(join(repository, "node_modules"), join(project, "node_modules")),
   ) {
-    for (const name of ["project", "backend", "home", "state"]) mkdirSync(join(this.folder, name));
+    for (const name of ["project", "backend", "home", "state", "tmp"]) mkdirSync(join(this.folder, name));
     const bin = join(repository, "node_modules", ".bin");
     this.env = {
       PATH: [bin, pulumiBinDir(), process.env.PATH].join(":"),
@@ -68,6 +68,8 @@ export class Stack {
       PULUMI_CONFIG_PASSPHRASE: "test",
       PULUMI_SKIP_UPDATE_CHECK: "1",
       XDG_STATE_HOME: join(this.folder, "state"),
+      // The language host leaves its pipes behind.
+      TMPDIR: join(this.folder, "tmp"),
       MACHINES_LOCAL_STATE: join(this.folder, "state", "local"),
       [markName]: this.mark,
     };

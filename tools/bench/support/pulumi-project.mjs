@@ -52,7 +52,8 @@ for (let number = 0; number < Number(count); number++) new kinds[kind]("r-" + nu
 export function makeProject(folder, settings) {
   const project = join(folder, "project");
   const backend = join(folder, "backend");
-  for (const each of [project, backend]) mkdirSync(each, { recursive: true });
+  const tmp = join(folder, "tmp");
+  for (const each of [project, backend, tmp]) mkdirSync(each, { recursive: true });
   symlinkSync(join(root, "node_modules"), join(project, "node_modules"));
   const noopFile = join(project, "noop.cjs");
   writeFileSync(noopFile, noop);
@@ -74,6 +75,8 @@ export function makeProject(folder, settings) {
     PULUMI_HOME: join(folder, "home"),
     PULUMI_CONFIG_PASSPHRASE: "bench",
     XDG_STATE_HOME: join(folder, "user-state"),
+    // The language host leaves its pipes behind.
+    TMPDIR: tmp,
   };
   delete env.PULUMI_ACCESS_TOKEN;
   const pulumi = async (args, more) => {
