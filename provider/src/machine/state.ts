@@ -19,7 +19,6 @@ export const outputDescriptions = {
   lastTransitionAt: "When the machine came into its phase, where the service says so (ISO 8601).",
   schemaVersion: "The form of this state.",
 } as const;
-export type OutputName = keyof typeof outputDescriptions;
 
 /** The number of the machine among those this resource has had, and the create that answered it last. */
 export interface Lineage {

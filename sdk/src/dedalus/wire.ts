@@ -4,7 +4,7 @@
  * are tolerant (unknown fields stay, unknown enum values stay, all three API generations parse).
  */
 import { z } from "zod";
-import { desiredStates, type DesiredState, type ExecutionStatus, type Open, type Phase } from "./rules";
+import type { DesiredState, ExecutionStatus, Open, Phase } from "./rules";
 
 /** `dm-` ids of the current API, 4 to 253 characters (MachineIDPathSegment). */
 export const machineIdPattern = /^dm-[a-z0-9]([a-z0-9-]*[a-z0-9])?$/;
@@ -19,10 +19,8 @@ export const createMachineRequest = z.strictObject({
   storage_gib: z.int(),
   autosleep: z.string().optional(),
 });
-export type CreateMachineRequest = z.infer<typeof createMachineRequest>;
 
 export const updateMachineRequest = createMachineRequest.partial();
-export type UpdateMachineRequest = z.infer<typeof updateMachineRequest>;
 
 export const createExecutionRequest = z.strictObject({
   command: z.array(z.string()).min(1),
@@ -31,7 +29,6 @@ export const createExecutionRequest = z.strictObject({
   stdin: z.string().optional(),
   timeout_ms: z.int().positive().optional(),
 });
-export type CreateExecutionRequest = z.infer<typeof createExecutionRequest>;
 
 // ---------------------------------------------------------------- answers: machines
 
@@ -96,7 +93,7 @@ export interface Machine {
 }
 
 /** Leaves out members whose value is undefined, so that absent stays absent. */
-export function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
+function defined<T extends object>(value: T): { [K in keyof T]: Exclude<T[K], undefined> } {
   return Object.fromEntries(Object.entries(value).filter(([, v]) => v !== undefined)) as never;
 }
 
@@ -319,6 +316,3 @@ export const problemBody = z.looseObject({
   ),
 });
 export type ProblemBody = z.infer<typeof problemBody>;
-
-/** Desired states that a user may state for a living machine. */
-export const wantedState = z.enum(desiredStates).exclude(["destroyed"]);

@@ -5,24 +5,16 @@ import { DatabaseSync } from "node:sqlite";
 import { randomUUID } from "node:crypto";
 import { monotonicMs } from "../support/clock.mjs";
 import { startControlPlane } from "../support/control-plane.mjs";
+import { createMachines, size } from "../support/create-machines.mjs";
 import { measurement } from "../support/measurement.mjs";
 import { count, times } from "../support/statistics.mjs";
 
 const require = createRequire(import.meta.url);
 const { DedalusClient } = require("@pulumi-machines/sdk");
-const size = { vcpu: 0.25, memoryMiB: 256, storageGiB: 1, autosleep: "never" };
 
 async function createAll(plane, client, howMany, atOnce) {
-  const ids = [];
-  let started = 0;
-  const worker = async () => {
-    while (started < howMany) {
-      started++;
-      ids.push((await client.machines.create(size)).machineId);
-    }
-  };
   const startedAt = monotonicMs();
-  await Promise.all(Array.from({ length: atOnce }, worker));
+  const ids = await createMachines(client, howMany, atOnce);
   const acceptedAt = monotonicMs();
   const runningAt = await plane.ask("reached", { ids, phase: "running" });
   const perSecond = (endedAt) => (howMany * 1000) / (endedAt - startedAt);

@@ -2,13 +2,13 @@
 import { createRequire } from "node:module";
 import { join } from "node:path";
 import { startControlPlane } from "../support/control-plane.mjs";
+import { createMachines } from "../support/create-machines.mjs";
 import { startHelper } from "../support/helper.mjs";
 import { measurement } from "../support/measurement.mjs";
 import { count, median, ms, percentile, times } from "../support/statistics.mjs";
 
 const require = createRequire(import.meta.url);
 const { DedalusClient } = require("@pulumi-machines/sdk");
-const size = { vcpu: 0.25, memoryMiB: 256, storageGiB: 1, autosleep: "never" };
 /** Machines wait for a place all the while, since a stream ends when its machine runs. */
 const neverPlaced = { rules: [{ on: "place", stallMs: 3_600_000 }] };
 /** Files a process has open besides its streams. */
@@ -18,7 +18,7 @@ const otherFiles = 100;
 async function openPlane({ folder, name, undo, machines }) {
   const options = { stateDir: join(folder, name), faults: neverPlaced };
   const first = await startControlPlane(options);
-  const ids = await createMachines(first.started, machines).finally(() => first.close());
+  const ids = await fill(first.started, machines).finally(() => first.close());
   const plane = await startControlPlane(options);
   undo(() => plane.close());
   const readers = await startHelper("stream-client-child.mjs");
@@ -27,18 +27,9 @@ async function openPlane({ folder, name, undo, machines }) {
   return { plane, readers, ids, files };
 }
 
-async function createMachines({ dedalus, apiKey }, howMany) {
+async function fill({ dedalus, apiKey }, machines) {
   const client = new DedalusClient({ baseUrl: dedalus, apiKey });
-  const ids = [];
-  let started = 0;
-  const worker = async () => {
-    while (started < howMany) {
-      started++;
-      ids.push((await client.machines.create(size)).machineId);
-    }
-  };
-  await Promise.all(Array.from({ length: 32 }, worker)).finally(() => client.close());
-  return ids;
+  return createMachines(client, machines, 32).finally(() => client.close());
 }
 
 /**

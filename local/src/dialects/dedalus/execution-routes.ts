@@ -2,7 +2,7 @@
 import type { FastifyInstance } from "fastify";
 import { execution, executionAnswer, executionEvent, executionOutput, page } from "./render";
 import { executionOf, idempotencyOf, machineOf, newExecution, pageOf, requireNoBody } from "./requests";
-import type { DedalusDeps } from "./routes";
+import type { DedalusDeps } from "./deps";
 import { sendStored } from "./send-stored";
 
 export function executionRoutes(app: FastifyInstance, { controlPlane: { executions } }: DedalusDeps): void {

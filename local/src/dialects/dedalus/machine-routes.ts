@@ -1,6 +1,6 @@
 /** /v1/machines and what is below it of a machine's own life. */
 import type { FastifyInstance } from "fastify";
-import type { DedalusDeps } from "./routes";
+import type { DedalusDeps } from "./deps";
 import { etag, lifecycle, listItem, machineAnswer, page } from "./render";
 import {
   idempotencyOf,

@@ -1,21 +1,11 @@
 /** The DCS API below `/dedalus`: every machine and execution route of the contract. */
 import type { FastifyInstance, FastifyPluginAsync } from "fastify";
-import type { ControlPlane } from "../../engine/control-plane";
-import type { Faults } from "../../faults";
 import { problem } from "../../http-errors";
-import type { HttpSettings } from "../../settings";
+import type { DedalusDeps } from "./deps";
 import { executionRoutes } from "./execution-routes";
 import { machineRoutes } from "./machine-routes";
 import { toApiError } from "./refusals";
 import { machineOf, pageOf } from "./requests";
-import type { StatusStreams } from "./status-streams";
-
-export interface DedalusDeps {
-  settings: HttpSettings;
-  controlPlane: ControlPlane;
-  faults: Faults;
-  streams: StatusStreams;
-}
 
 export const dedalusRoutes =
   (deps: DedalusDeps): FastifyPluginAsync =>
