@@ -42,7 +42,7 @@ export default tseslint.config(
     }),
   },
   {
-    files: ["sdk/src/*/wire.ts", "sdk/src/*/rules.ts", "sdk/src/duration.ts"],
+    files: ["sdk/src/*/wire.ts", "sdk/src/*/rules.ts", "sdk/src/*/frames.ts", "sdk/src/duration.ts"],
     rules: forbid(deep, outside, index, {
       regex: "(^node:|^undici|^ws$|/http|/sse|/client|/socket)",
       message: "Wire modules are pure: schemas, state rules, frames. No I/O, no clock, no transport.",

@@ -12,7 +12,8 @@ module.exports = {
   },
   moduleNameMapper: {
     "^@pulumi-machines/sdk$": "<rootDir>/sdk/src/index.ts",
-    "^@pulumi-machines/sdk/(duration|dedalus/wire|dedalus/rules)$": "<rootDir>/sdk/src/$1.ts",
+    "^@pulumi-machines/sdk/(duration|dedalus/wire|dedalus/rules|nullspace/wire|nullspace/frames|nullspace/rules)$":
+      "<rootDir>/sdk/src/$1.ts",
     "^@pulumi-machines/local$": "<rootDir>/local/src/index.ts",
     "^pulumi-machines$": "<rootDir>/provider/src/index.ts",
     "^pulumi-machines/dynamic$": "<rootDir>/provider/src/dynamic.ts",

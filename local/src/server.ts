@@ -13,6 +13,8 @@ import { adminRoutes, type LocalStatus } from "./admin-routes";
 import { lifecycle } from "./dialects/dedalus/render";
 import { dedalusRoutes } from "./dialects/dedalus/routes";
 import { StatusStreams } from "./dialects/dedalus/status-streams";
+import { nullspaceRoutes } from "./dialects/nullspace/routes";
+import { nullspaceSockets } from "./dialects/nullspace/sockets/sockets";
 import type { ControlPlane } from "./engine/control-plane";
 import type { Faults } from "./faults";
 import { KeyCheck, requireOrganization, requireOwnHost } from "./http-auth";
@@ -22,11 +24,12 @@ import { RouteTable } from "./http-routes";
 import type { HttpSettings } from "./settings";
 
 export const maxBodyBytes = 1_048_576;
-/** The one route that needs no key. */
-const publicRoute = "/healthz";
+/** They need no key. */
+const publicRoutes = ["/healthz", "/nullspace/healthz"];
 const dedalus = "/dedalus";
-/** A request has to be there completely within this time. */
-const requestTimeoutMs = 60_000;
+const nullspace = "/nullspace";
+/** A request has to be there completely within this time; uploads of files take their time. */
+const requestTimeoutMs = 300_000;
 /** Connections that are still open so long after the end are cut. */
 const closeGraceMs = 2_000;
 
@@ -92,15 +95,14 @@ export async function serve(app: FastifyInstance, deps: ServerDeps): Promise<num
     requireOwnHost(request.headers, settings.host);
     // By the route that was found, never by the path as it was sent: the router decodes it, so "/%64edalus" is a way in.
     const route = request.routeOptions.url;
-    if (route === publicRoute) return;
+    if (route !== undefined && publicRoutes.includes(route)) return;
     keys.require(request.headers);
     const path = pathOf(request);
     if (route?.startsWith(`${dedalus}/`) ?? path.startsWith(`${dedalus}/`)) {
       requireOrganization(request.headers, settings.organizationId);
     }
-    if (path.startsWith(`${dedalus}/`)) {
-      await rehearse(deps.faults, request, path.slice(dedalus.length), closing.signal);
-    }
+    const dialect = [dedalus, nullspace].find((prefix) => path.startsWith(`${prefix}/`));
+    if (dialect) await rehearse(deps.faults, request, path.slice(dialect.length), closing.signal);
   });
   app.addHook("onSend", async (request, reply) => {
     if (request.loseAnswer) reply.raw.destroy();
@@ -114,15 +116,18 @@ export async function serve(app: FastifyInstance, deps: ServerDeps): Promise<num
   });
   app.setErrorHandler((error, request, reply) => send(reply, request, toApiError(error, request)));
   app.setNotFoundHandler((request, reply) => send(reply, request, notFound(routes, request)));
+  const closeSockets = nullspaceSockets(app.server, { ...deps, streams, keys, prefix: nullspace });
   app.addHook("preClose", async () => {
     closing.abort();
     streams.close();
+    closeSockets(closeGraceMs);
     drain(closeGraceMs);
   });
 
-  app.get(publicRoute, async () => ({ status: "ok" }));
+  app.get("/healthz", async () => ({ status: "ok" }));
   await app.register(adminRoutes(deps), { prefix: "/local" });
   await app.register(dedalusRoutes({ ...deps, streams }), { prefix: dedalus });
+  await app.register(nullspaceRoutes({ ...deps, streams }), { prefix: nullspace });
   return listen(app, settings);
 }
 
@@ -187,12 +192,6 @@ async function rehearse(faults: Faults, request: FastifyRequest, path: string, s
 
 function notFound(routes: RouteTable, request: FastifyRequest): ApiError {
   const path = pathOf(request);
-  if (path === "/nullspace" || path.startsWith("/nullspace/")) {
-    return problem(
-      404,
-      "this version of the embedded control plane serves only the Dedalus dialect, at /dedalus",
-    );
-  }
   const methods = routes.methodsOf(path);
   if (methods.length === 0) return problem(404, "there is no such path");
   const allow = methods.join(", ");

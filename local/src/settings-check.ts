@@ -45,6 +45,10 @@ const options = z.strictObject({
   flatPhase: z.boolean().optional(),
   heartbeatMs: z.int().positive().max(maxTimerMs).optional(),
   streamBacklogBytes: z.int().positive().optional(),
+  allowHttpWebhooks: z.boolean().optional(),
+  eventRetentionMs: z.number().positive().optional(),
+  maxSockets: z.int().positive().optional(),
+  pingMs: z.int().positive().max(maxTimerMs).optional(),
   warn: z.unknown().optional(),
 });
 

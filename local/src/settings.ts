@@ -65,6 +65,14 @@ export interface LocalOptions {
   heartbeatMs?: number;
   /** Bytes that may wait for a slow reader of a status stream before it is cut off; default 256 KiB. */
   streamBacklogBytes?: number;
+  /** Takes webhooks to http:// URLs of this host's loopback, for tests; default false: https only. */
+  allowHttpWebhooks?: boolean;
+  /** How long the lifecycle log keeps an event, in milliseconds; default 90 days. */
+  eventRetentionMs?: number;
+  /** WebSockets that one key may hold open; default 20000. */
+  maxSockets?: number;
+  /** Milliseconds between the pings of a WebSocket, which is closed after two without a pong; default 15000. */
+  pingMs?: number;
   /** Told what a person should know at the start, such as what the driver does not isolate; default: nobody. */
   warn?: (line: string) => void;
 }
@@ -79,6 +87,8 @@ export interface HttpSettings {
   flatPhase: boolean;
   heartbeatMs: number;
   streamBacklogBytes: number;
+  maxSockets: number;
+  pingMs: number;
 }
 
 export interface Settings extends Omit<HttpSettings, "apiKey"> {
@@ -89,6 +99,8 @@ export interface Settings extends Omit<HttpSettings, "apiKey"> {
   faults: FaultScript;
   capacity: CapacityLimits;
   sleepHoldWindowMs: number;
+  allowHttpWebhooks: boolean;
+  eventRetentionMs: number;
   warn: (line: string) => void;
 }
 
@@ -114,6 +126,10 @@ export function complete(options: LocalOptions): Settings {
     flatPhase: options.flatPhase ?? false,
     heartbeatMs: options.heartbeatMs ?? 15_000,
     streamBacklogBytes: options.streamBacklogBytes ?? 262_144,
+    allowHttpWebhooks: options.allowHttpWebhooks ?? false,
+    eventRetentionMs: options.eventRetentionMs ?? 90 * 86_400_000,
+    maxSockets: options.maxSockets ?? 20_000,
+    pingMs: options.pingMs ?? 15_000,
     warn: options.warn ?? (() => undefined),
   };
 }

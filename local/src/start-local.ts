@@ -1,5 +1,6 @@
 /** Starts the embedded control plane in this process: state folder, lock, key, driver, engine, server, endpoint file. */
 import { setFlagsFromString } from "node:v8";
+import { webhookBody } from "./dialects/nullspace/render-event";
 import type { ControlPlane } from "./engine/control-plane";
 import type { Driver } from "./engine/driver";
 import { createDriver } from "./engine/drivers/select";
@@ -17,7 +18,7 @@ export interface Local {
   readonly url: string;
   /** Base URL of the DCS API. */
   readonly dedalus: string;
-  /** Base URL of the Nullspace API; answers 404 in this version. */
+  /** Base URL of the Nullspace API. */
   readonly nullspace: string;
   readonly apiKey: string;
   readonly stateDir: string;
@@ -104,6 +105,9 @@ async function start(
     faults,
     capacity: settings.capacity,
     sleepHoldWindowMs: settings.sleepHoldWindowMs,
+    webhookBody,
+    allowHttpWebhooks: settings.allowHttpWebhooks,
+    eventRetentionMs: settings.eventRetentionMs,
     ...(settings.databaseUrl === undefined ? {} : { databaseUrl: settings.databaseUrl }),
     report: (message, error) => {
       if (error === undefined) app.log.info(message);

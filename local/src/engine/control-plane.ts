@@ -1,7 +1,23 @@
 /**
  * What a dialect asks of the engine. One implementation; both dialects render its records and map its errors.
  */
-import type { ExecutionEventRecord, ExecutionRecord, MachineRecord, MachineSize } from "./record";
+import type { ActorKind, LifecycleOperation, LifecycleStatus } from "@pulumi-machines/sdk/nullspace/rules";
+import type { Files } from "./files/api";
+import type { Processes } from "./processes/api";
+import type {
+  AttemptRecord,
+  DeliveryRecord,
+  ExecutionEventRecord,
+  ExecutionRecord,
+  Lease,
+  LifecycleEventRecord,
+  MachineRecord,
+  MachineSize,
+  MachineTraits,
+  SnapshotRecord,
+  WebhookRecord,
+} from "./record";
+import type { MachineUsage } from "./driver";
 
 /** Why the engine refused. A dialect maps each code to its own envelope and status. */
 export type RefusalCode =
@@ -15,7 +31,30 @@ export type RefusalCode =
   | "insufficient_capacity"
   | "storage_shrink"
   | "resize_failed"
-  | "bad_cursor";
+  | "bad_cursor"
+  /** The machine sleeps, fails or ends, and nothing may wake it. */
+  | "machine_not_running"
+  /** What was asked for could not be brought about; the message has the machine's own words. */
+  | "transition_failed"
+  | "snapshot_not_found"
+  | "snapshot_in_use"
+  /** A hibernation wakes its own machine only. */
+  | "snapshot_not_reusable"
+  | "snapshot_failed"
+  | "process_not_found"
+  | "process_failed"
+  | "stdin_closed"
+  | "not_a_terminal"
+  | "event_not_found"
+  | "webhook_not_found"
+  | "delivery_not_found"
+  | "webhook_url_refused"
+  | "file_not_found"
+  | "file_exists"
+  | "file_refused"
+  | "file_failed"
+  | "invalid_argument"
+  | "not_supported";
 
 export class Refusal extends Error {
   override readonly name = "Refusal";
@@ -77,16 +116,46 @@ export interface RevisionListener {
   (record: MachineRecord): void;
 }
 
+/** A machine to be made. What a snapshot gives (`fromSnapshotId`) is not given here again. */
+export interface NewMachine {
+  /** Required without `fromSnapshotId`, else taken from it. */
+  size?: MachineSize;
+  autosleepSeconds: number;
+  traits?: Partial<MachineTraits>;
+  /** For every command. May hold secrets: in no record, event or log. */
+  env?: Record<string, string>;
+  lease?: Partial<Omit<Lease, "timeoutAt">>;
+  fromSnapshotId?: string;
+}
+
+export interface MachineFilter {
+  /** Default: every phase but destroyed. */
+  phases?: readonly MachineRecord["phase"][];
+  template?: string;
+  /** Pairs that must all stand in a machine's metadata, compared as JSON values. */
+  metadata?: Record<string, unknown>;
+}
+
+export interface LeaseChange {
+  timeoutMs: number;
+  timeoutAction?: Lease["timeoutAction"];
+}
+
+/** What makes an activity: commands, files, terminals and forwarded ports. */
+export type UseTrigger = "command" | "file" | "terminal" | "port";
+
 export interface Machines {
-  create(
-    spec: MachineSize & { autosleepSeconds: number },
-    request: IdempotentRequest,
-    render: Render<MachineRecord>,
-  ): Promise<StoredAnswer>;
+  /** @throws Refusal snapshot_not_found, snapshot_not_reusable. */
+  create(spec: NewMachine, request: IdempotentRequest, render: Render<MachineRecord>): Promise<StoredAnswer>;
+  /**
+   * A new machine with the disk that this one has now; accepted when the disk is kept. Running processes are not
+   * part of it. @throws Refusal machine_not_found, invalid_state, snapshot_failed.
+   */
+  fork(id: string, request: IdempotentRequest, render: Render<MachineRecord>): Promise<StoredAnswer>;
   /** @throws Refusal machine_not_found. A destroyed machine is found for a day. */
   get(id: string): Promise<MachineRecord>;
-  /** Newest first, stable under inserts; destroyed machines are left out. */
-  list(page: PageRequest): Promise<PageResult<MachineRecord>>;
+  /** Newest first, stable under inserts. */
+  list(page: PageRequest, filter?: MachineFilter): Promise<PageResult<MachineRecord>>;
   update(
     id: string,
     change: MachineChange,
@@ -102,12 +171,129 @@ export interface Machines {
     precondition: Precondition,
     render: Render<MachineRecord>,
   ): Promise<StoredAnswer>;
+  /** The same without a key, for callers whose repetition does no harm. @throws Refusal machine_not_found, invalid_state. */
+  state(id: string, desired: "running" | "sleeping" | "destroyed", actor?: ActorKind): Promise<MachineRecord>;
+  /**
+   * Waits until the machine is in the desired state. Resolves with the first record that is.
+   * @throws Refusal transition_failed when it fails, or is destroyed or desired otherwise meanwhile; the signal's reason.
+   */
+  settled(
+    id: string,
+    desired: "running" | "sleeping" | "destroyed",
+    signal: AbortSignal,
+  ): Promise<MachineRecord>;
+  /**
+   * For whoever is about to do something in the machine: counts as activity, waits for a start that is under way, and wakes
+   * a sleeping machine whose lease says so. @throws Refusal machine_not_found, machine_not_running, transition_failed.
+   */
+  use(id: string, trigger: UseTrigger, signal: AbortSignal): Promise<MachineRecord>;
+  /** Restarts the lease's clock. @throws Refusal machine_not_found, invalid_state, invalid_argument. */
+  setLease(id: string, change: LeaseChange): Promise<MachineRecord>;
+  /** @throws Refusal machine_not_found; invalid_state for a machine that runs with the other policy. */
+  setEgress(id: string, egress: MachineTraits["egress"]): Promise<MachineRecord>;
+  /** @throws Refusal machine_not_found, machine_not_running. */
+  usage(id: string): Promise<MachineUsage>;
   /**
    * Every revision after `afterRevision` and then each new one as it is committed. Without `afterRevision`, or with one
    * that this machine never had, the current revision comes first. Returns what ends it.
    * @throws Refusal machine_not_found.
    */
   follow(id: string, afterRevision: number | undefined, listener: RevisionListener): Promise<() => void>;
+  /** Every new revision of every machine, as it is committed. Returns what ends it. */
+  followAll(listener: RevisionListener): () => void;
+}
+
+export interface Snapshots {
+  /**
+   * Keeps the disk of a machine that runs or sleeps; resolves when it can be used.
+   * @throws Refusal machine_not_found, invalid_state, snapshot_failed.
+   */
+  create(
+    machineId: string,
+    request: IdempotentRequest,
+    render: (snapshot: SnapshotRecord) => StoredAnswer,
+  ): Promise<StoredAnswer>;
+  /** Reusable ones and hibernations. @throws Refusal snapshot_not_found. */
+  get(id: string): Promise<SnapshotRecord>;
+  /** Newest first. */
+  list(filter: { machineId?: string; metadata?: Record<string, unknown> }): Promise<SnapshotRecord[]>;
+  /**
+   * Machines made from it keep what they need of it.
+   * @throws Refusal snapshot_not_found; snapshot_in_use while a machine sleeps on it or is being made from it.
+   */
+  remove(id: string): Promise<void>;
+}
+
+export interface EventFilter {
+  operation?: LifecycleOperation;
+  status?: LifecycleStatus;
+  /** As primary, source or target. */
+  machineId?: string;
+  /** The primary machine alone; history of the account filters so. */
+  primaryMachineId?: string;
+  snapshotId?: string;
+  sourceMachineId?: string;
+  targetMachineId?: string;
+  /** ISO 8601, inclusive. */
+  from?: string;
+  /** ISO 8601, exclusive. */
+  to?: string;
+  /** Pairs that must all stand in the event's metadata, compared as JSON values. Streams only. */
+  metadata?: Record<string, unknown>;
+}
+
+export interface FollowEvents {
+  filter: EventFilter;
+  /** Id of an event: what came after it is replayed, all of it. Without it, the last `replayLimit` events. */
+  after?: string;
+  /** Nothing is replayed. Not together with `after`. */
+  liveOnly?: boolean;
+  /** Default 100. */
+  replayLimit?: number;
+}
+
+/** Gets events in order, each once; the replay waits for what it returns. */
+export type EventListener = (events: readonly LifecycleEventRecord[]) => void | Promise<void>;
+
+/** The account's append-only log of what happened to machines and snapshots. */
+export interface LifecycleLog {
+  page(
+    filter: EventFilter,
+    page: { offset: number; limit: number; order: "asc" | "desc" },
+  ): Promise<{ events: LifecycleEventRecord[]; hasMore: boolean }>;
+  /** @throws Refusal event_not_found. */
+  get(id: string): Promise<LifecycleEventRecord>;
+  /**
+   * Replays, then goes on live: no event is left out and none comes twice, at whatever moment it joins. Returns what ends it.
+   * @throws Refusal event_not_found: `after` is not in the log (any more).
+   */
+  follow(options: FollowEvents, listener: EventListener): Promise<() => void>;
+}
+
+export interface NewWebhook {
+  url: string;
+  operations: LifecycleOperation[];
+  signingSecret: string;
+  enabled: boolean;
+}
+
+export interface Webhooks {
+  /** @throws Refusal webhook_url_refused: not https, or an address that must not be reached from here. */
+  create(webhook: NewWebhook): Promise<WebhookRecord>;
+  list(): Promise<WebhookRecord[]>;
+  /** @throws Refusal webhook_not_found. */
+  get(id: string): Promise<WebhookRecord>;
+  /** @throws Refusal webhook_not_found, webhook_url_refused. */
+  update(id: string, change: Partial<NewWebhook>): Promise<WebhookRecord>;
+  /** What waits to be delivered is dropped. @throws Refusal webhook_not_found. */
+  remove(id: string): Promise<void>;
+  /** Newest first. @throws Refusal webhook_not_found. */
+  deliveries(id: string, page: { offset: number; limit: number }): Promise<DeliveryRecord[]>;
+  /** @throws Refusal webhook_not_found, delivery_not_found. */
+  delivery(
+    id: string,
+    deliveryId: string,
+  ): Promise<{ delivery: DeliveryRecord; event: LifecycleEventRecord; attempts: AttemptRecord[] }>;
 }
 
 export interface NewExecution {
@@ -145,7 +331,12 @@ export interface Executions {
 
 export interface ControlPlane {
   readonly machines: Machines;
+  readonly snapshots: Snapshots;
   readonly executions: Executions;
+  readonly processes: Processes;
+  readonly files: Files;
+  readonly lifecycle: LifecycleLog;
+  readonly webhooks: Webhooks;
   /** Ends actors, timers and streams; machines keep running and are found again at the next start. */
   close(): Promise<void>;
 }

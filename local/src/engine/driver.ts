@@ -4,12 +4,42 @@
  * Every method is idempotent, and a driver keeps what it needs to find a machine again in the machine's own
  * folder, so that it can be called after a kill -9 of the control plane at any point.
  */
+import type { Readable, Writable } from "node:stream";
 import type { MachineSize } from "./record";
 
 export interface MachineSpec extends MachineSize {
   id: string;
   /** Host name inside the machine. */
   hostname: string;
+  /** "none": a network of its own with loopback only. Takes effect at the next start. */
+  network: "host" | "none";
+  /** The first start makes the disk from this snapshot; later starts do not look at it. */
+  fromSnapshotId?: string;
+}
+
+/** Use of a machine at one moment. */
+export interface MachineUsage {
+  /** Of all its vCPUs together since the last call (or its start): 0 to 100. */
+  cpuPercent: number;
+  memoryUsedBytes: number;
+  diskUsedBytes: number;
+  networkRxBytes: number;
+  networkTxBytes: number;
+}
+
+/** A short program in a machine with pipes of ours: it ends with the control plane. For file calls, not for users. */
+export interface PipedProgram {
+  readonly stdin: Writable;
+  readonly stdout: Readable;
+  readonly stderr: Readable;
+  /** Its exit code, 128 + n by a signal; rejects with a DriverError when it could not be started. */
+  readonly exited: Promise<number>;
+  kill(): void;
+}
+
+export interface TerminalSize {
+  cols: number;
+  rows: number;
 }
 
 /** A driver could not do what was asked. `message` holds the system's own words. */
@@ -37,6 +67,10 @@ export interface ExecSpec {
   /** Names as a shell exports them: letters, digits and _. Values never stand on a command line. */
   env: Record<string, string>;
   stdin?: string;
+  /** stdin stays open, for `writeStdin`. Not together with `stdin`. */
+  openStdin?: boolean;
+  /** Runs on a terminal of its own: stdin stays open, and stderr is part of stdout. */
+  terminal?: TerminalSize;
 }
 
 /**
@@ -57,6 +91,15 @@ export interface RunningExec {
    * SIGTERM returns when it was sent.
    */
   kill(signal?: "SIGTERM" | "SIGKILL"): Promise<void>;
+  /**
+   * Resolves when the command's pipe has taken the bytes, which may wait for the command to read.
+   * @throws DriverError stdin_closed: it was closed, never open, or the command has ended.
+   */
+  writeStdin(data: Uint8Array, options?: { signal?: AbortSignal }): Promise<void>;
+  /** The command reads an end; a no-op when it was closed before. @throws DriverError stdin_closed as above. */
+  closeStdin(): Promise<void>;
+  /** @throws DriverError not_a_terminal. */
+  resize(size: TerminalSize): Promise<void>;
 }
 
 export interface ExecExit {
@@ -104,8 +147,28 @@ export interface Driver {
   /** Removes the output files of a command. */
   forgetExec(machineId: string, executionId: string): Promise<void>;
 
-  /** Destroys every machine of this state folder that is not in `known`; returns their ids. */
-  sweep(known: ReadonlySet<string>): Promise<string[]>;
+  /**
+   * Keeps the machine's disk as it is now, running or not, and resolves when it can be used. Processes of a running machine are held only
+   * while what changed meanwhile is copied. Made once for an id; nothing is left of a snapshot that failed.
+   * @throws DriverError no_disk, snapshot_failed.
+   */
+  snapshot(
+    machineId: string,
+    snapshotId: string,
+    options: { signal: AbortSignal },
+  ): Promise<{ sizeBytes: number }>;
+  /** Machines that were made from it keep what they need of it. */
+  forgetSnapshot(snapshotId: string): Promise<void>;
+  /** @throws DriverError not_running. */
+  usage(machineId: string): Promise<MachineUsage>;
+  /**
+   * Starts argv in a running machine as its root, in `cwd` (default "/").
+   * @throws DriverError not_running, not_supported.
+   */
+  pipe(machineId: string, argv: readonly string[], options?: { cwd?: string }): Promise<PipedProgram>;
+
+  /** Removes every machine and snapshot of this state folder that is not known; returns the machines' ids. */
+  sweep(known: ReadonlySet<string>, knownSnapshots: ReadonlySet<string>): Promise<string[]>;
   /** Lets go of watchers and timers; machines keep running. */
   close(): Promise<void>;
 }

@@ -43,6 +43,8 @@ export class ExecutionStore {
         stdout_truncated: 0,
         stderr_truncated: 0,
         launch: JSON.stringify(launch),
+        terminal: null,
+        display: null,
       })
       .execute();
     await this.report(tx, record.id, 1, { status: record.status });

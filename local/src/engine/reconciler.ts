@@ -341,6 +341,8 @@ export const specOf = (machine: MachineRecord): MachineSpec => ({
   vcpu: machine.vcpu,
   memoryMiB: machine.memoryMiB,
   storageGiB: machine.storageGiB,
+  network: machine.egress === "deny_all" ? "none" : "host",
+  ...(machine.fromSnapshotId === null ? {} : { fromSnapshotId: machine.fromSnapshotId }),
 });
 
 const sameSize = (a: MachineRecord, b: MachineRecord): boolean =>

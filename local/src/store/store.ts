@@ -1,7 +1,7 @@
 /** Opens the store, brings its schema up to date, and turns rows into records. */
 import { join } from "node:path";
 import { type Dialect, Kysely, Migrator, type Selectable, type Transaction } from "kysely";
-import type { ExecutionRecord, MachineRecord } from "../engine/record";
+import type { ExecutionRecord, MachineOperation, MachineRecord } from "../engine/record";
 import { type Flavor, postgres, sqlite } from "./flavor";
 import { migrations } from "./migrations";
 import { postgresDialect } from "./postgres";
@@ -48,6 +48,25 @@ export const machineFromRow = (row: Selectable<MachinesTable>): MachineRecord =>
   createdAt: row.created_at,
   lastActivityAt: row.last_activity_at,
   lastWakeAt: row.last_wake_at,
+  template: row.template,
+  metadata: JSON.parse(row.metadata) as Record<string, unknown>,
+  cwd: row.cwd,
+  egress: row.egress,
+  lease: {
+    timeoutMs: row.timeout_ms,
+    timeoutAt: row.timeout_at,
+    timeoutAction: row.timeout_action,
+    inactivityTimeoutMs: row.inactivity_timeout_ms,
+    autoDeleteAfterMs: row.auto_delete_after_ms,
+    ephemeral: row.ephemeral === 1,
+    autoResume: row.auto_resume === 1,
+  },
+  fromSnapshotId: row.from_snapshot_id,
+  forkedFromId: row.forked_from_id,
+  firstRunningAt: row.first_running_at,
+  hibernationId: row.hibernation_id,
+  operation: row.operation as MachineOperation | null,
+  operationActor: row.operation_actor,
 });
 
 const machineColumns = (record: MachineRecord) => ({
@@ -67,6 +86,23 @@ const machineColumns = (record: MachineRecord) => ({
   created_at: record.createdAt,
   last_activity_at: record.lastActivityAt,
   last_wake_at: record.lastWakeAt,
+  template: record.template,
+  metadata: JSON.stringify(record.metadata),
+  cwd: record.cwd,
+  egress: record.egress,
+  timeout_ms: record.lease.timeoutMs,
+  timeout_at: record.lease.timeoutAt,
+  timeout_action: record.lease.timeoutAction,
+  inactivity_timeout_ms: record.lease.inactivityTimeoutMs,
+  auto_delete_after_ms: record.lease.autoDeleteAfterMs,
+  ephemeral: record.lease.ephemeral ? 1 : 0,
+  auto_resume: record.lease.autoResume ? 1 : 0,
+  from_snapshot_id: record.fromSnapshotId,
+  forked_from_id: record.forkedFromId,
+  first_running_at: record.firstRunningAt,
+  hibernation_id: record.hibernationId,
+  operation: record.operation,
+  operation_actor: record.operationActor,
 });
 
 /** Writes a machine's new state and the event that reports it, in the caller's transaction. */

@@ -3,6 +3,7 @@
  * Pure; read by the client, the provider and the embedded control plane. Source: LifecycleStatus and the
  * 409 INVALID_STATE answers of the DCS contract; what the contract leaves open is marked "ours".
  */
+import type { Open } from "../open";
 
 export const phases = [
   "accepted",
@@ -31,8 +32,7 @@ export const executionStatuses = [
 ] as const;
 export type ExecutionStatus = (typeof executionStatuses)[number];
 
-/** A value that the vendor may add to a closed set later: shown as it is, never a crash. */
-export type Open<T extends string> = T | (string & Record<never, never>);
+export type { Open };
 
 export const isPhase = (value: string): value is Phase => (phases as readonly string[]).includes(value);
 

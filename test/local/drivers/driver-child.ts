@@ -25,15 +25,23 @@ const calls = (driver: Driver) => ({
   facts: async () => ({ name: driver.name, notEnforced: driver.notEnforced, warnings: driver.warnings }),
   start: (id: string, size: object = {}) =>
     driver.start(
-      { id, hostname: `dm-${id}`, vcpu: 1, memoryMiB: 128, storageGiB: 1, ...size },
+      { id, hostname: `dm-${id}`, network: "host", vcpu: 1, memoryMiB: 128, storageGiB: 1, ...size },
       { signal: AbortSignal.timeout(20_000) },
     ),
   isRunning: (id: string) => driver.isRunning(id),
   stop: (id: string) => driver.stop(id),
   destroy: (id: string) => driver.destroy(id),
   resize: (id: string, size: object) =>
-    driver.resize({ id, hostname: `dm-${id}`, vcpu: 1, memoryMiB: 128, storageGiB: 1, ...size }),
-  sweep: (known: string[]) => driver.sweep(new Set(known)),
+    driver.resize({
+      id,
+      hostname: `dm-${id}`,
+      network: "host",
+      vcpu: 1,
+      memoryMiB: 128,
+      storageGiB: 1,
+      ...size,
+    }),
+  sweep: (known: string[]) => driver.sweep(new Set(known), new Set()),
   onExit: async (id: string) => void driver.onExit(id, (words) => say({ event: "exit", id, words })),
   exec: async (machineId: string, executionId: string, command: string[], more: object = {}) =>
     void execs.set(executionId, await driver.exec({ executionId, machineId, command, env: {}, ...more })),

@@ -47,24 +47,27 @@ describe("choosing a driver", () => {
   it("gives up a start that is aborted, and leaves nothing of it", async () => {
     const driver = await createDriver({ name: "sandbox", stateDir, log: () => undefined });
     const abort = new AbortController();
-    const start = driver.start({ id: "a", hostname: "a", ...size }, { signal: abort.signal });
+    const start = driver.start(
+      { id: "a", hostname: "a", network: "host", ...size },
+      { signal: abort.signal },
+    );
     setImmediate(() => abort.abort());
     await expect(start).rejects.toThrow(/abort/);
     expect(await driver.isRunning("a")).toBe(false);
-    expect(await driver.sweep(new Set())).toEqual(["a"]);
+    expect(await driver.sweep(new Set(), new Set())).toEqual(["a"]);
     await driver.close();
   });
 
   it("takes the null driver for what runs nothing", async () => {
     const driver = await createDriver({ name: "null", stateDir, log: () => undefined });
     const ids = Array.from({ length: 10_000 }, (_, index) => `n${index}`);
-    for (const id of ids) await driver.start({ id, hostname: id, ...size }, { signal });
+    for (const id of ids) await driver.start({ id, hostname: id, network: "host", ...size }, { signal });
     expect(await driver.isRunning("n9999")).toBe(true);
     const exec = await driver.exec({ executionId: "e", machineId: "n1", command: ["false"], env: {} });
     expect(await exec.exited).toEqual({ exitCode: 0, signal: null });
     await driver.stop("n1");
     expect(await driver.isRunning("n1")).toBe(false);
-    expect(await driver.sweep(new Set(ids.slice(0, 9_999)))).toEqual(["n9999"]);
+    expect(await driver.sweep(new Set(ids.slice(0, 9_999)), new Set())).toEqual(["n9999"]);
     expect(driver.warnings.join()).toMatch(/runs nothing/);
     await driver.close();
   });

@@ -14,6 +14,7 @@ import { startPostgres, type TestPostgres } from "../../support/postgres";
 import { ScriptedDriver, World } from "./scripted-driver";
 
 const size = { vcpu: 1, memoryMiB: 512, storageGiB: 10, autosleepSeconds: 0 };
+const asked = ({ autosleepSeconds, ...sizes }: typeof size) => ({ size: sizes, autosleepSeconds });
 const render = (machine: { id: string }, pending: boolean): StoredAnswer => ({
   status: pending ? 202 : 200,
   headers: { "x-test": "1" },
@@ -88,7 +89,7 @@ describe.each(["sqlite", "postgres"])("the engine on %s", (store) => {
   }
 
   async function create(plane: ControlPlane, over: Partial<typeof size> = {}): Promise<string> {
-    const answer = await plane.machines.create({ ...size, ...over }, request(), render);
+    const answer = await plane.machines.create(asked({ ...size, ...over }), request(), render);
     return (JSON.parse(answer.body) as MachineRecord).id;
   }
 
@@ -131,11 +132,11 @@ describe.each(["sqlite", "postgres"])("the engine on %s", (store) => {
     const driver = new ScriptedDriver();
     const plane = await open(at, driver);
     const once = request();
-    const first = await plane.machines.create(size, once, render);
-    expect(await plane.machines.create(size, once, render)).toEqual(first);
+    const first = await plane.machines.create(asked(size), once, render);
+    expect(await plane.machines.create(asked(size), once, render)).toEqual(first);
     await plane.close();
     const again = await open(at, new ScriptedDriver(driver.world));
-    expect(await again.machines.create(size, once, render)).toEqual(first);
+    expect(await again.machines.create(asked(size), once, render)).toEqual(first);
     expect((await again.machines.list({ limit: 10 })).items).toHaveLength(1);
   });
 
@@ -143,15 +144,15 @@ describe.each(["sqlite", "postgres"])("the engine on %s", (store) => {
     const plane = await open(await fixture(), new ScriptedDriver());
     const once = request();
     const both = await Promise.allSettled([
-      plane.machines.create(size, once, render),
-      plane.machines.create(size, once, render),
+      plane.machines.create(asked(size), once, render),
+      plane.machines.create(asked(size), once, render),
     ]);
     expect(both.map((result) => result.status)).toEqual(["fulfilled", "rejected"]);
     expect(both[1]).toMatchObject({
       reason: { code: "idempotency_in_flight", options: { retryAfterMs: 250 } },
     });
     await expect(
-      plane.machines.create(size, { ...once, requestHash: "other" }, render),
+      plane.machines.create(asked(size), { ...once, requestHash: "other" }, render),
     ).rejects.toMatchObject({
       code: "idempotency_key_reused",
       options: { details: { expected_request_hash: "h", provided_request_hash: "other" } },

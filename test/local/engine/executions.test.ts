@@ -68,7 +68,7 @@ beforeAll(async () => {
   stateDir = mkdtempSync(join(tmpdir(), "machines-executions-"));
   plane = await open();
   const answer = await plane.machines.create(
-    { vcpu: 1, memoryMiB: 512, storageGiB: 1, autosleepSeconds: 0 },
+    { size: { vcpu: 1, memoryMiB: 512, storageGiB: 1 }, autosleepSeconds: 0 },
     request(),
     render,
   );

@@ -1,7 +1,7 @@
 import { phases } from "@pulumi-machines/sdk/dedalus/rules";
 import { change, desire, IllegalMoveError, move, nextStep } from "../../../local/src/engine/machine";
 import { isLegalMove, moves } from "../../../local/src/engine/moves";
-import type { MachineRecord } from "../../../local/src/engine/record";
+import { type MachineRecord, noLease } from "../../../local/src/engine/record";
 
 const at = "2026-01-02T00:00:00.000Z";
 const machine = (over: Partial<MachineRecord>): MachineRecord => ({
@@ -21,6 +21,9 @@ const machine = (over: Partial<MachineRecord>): MachineRecord => ({
   createdAt: "2026-01-01T00:00:00.000Z",
   lastActivityAt: "2026-01-01T00:00:00.000Z",
   lastWakeAt: null,
+  ...{ template: "base", metadata: {}, cwd: null, egress: "allow_all", lease: noLease },
+  ...{ fromSnapshotId: null, forkedFromId: null, firstRunningAt: null, hibernationId: null },
+  ...{ operation: null, operationActor: "user" },
   ...over,
 });
 

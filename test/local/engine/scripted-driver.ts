@@ -87,6 +87,22 @@ export class ScriptedDriver implements Driver {
     return Promise.resolve();
   }
 
+  snapshot(): Promise<{ sizeBytes: number }> {
+    return Promise.resolve({ sizeBytes: 0 });
+  }
+
+  forgetSnapshot(): Promise<void> {
+    return Promise.resolve();
+  }
+
+  usage(): Promise<never> {
+    return Promise.reject(new DriverError("not_supported", "it runs nothing", false));
+  }
+
+  pipe(): Promise<never> {
+    return Promise.reject(new DriverError("not_supported", "it runs nothing", false));
+  }
+
   sweep(known: ReadonlySet<string>): Promise<string[]> {
     const unknown = [...this.world.machines.keys()].filter((id) => !known.has(id));
     for (const id of unknown) this.world.machines.delete(id);

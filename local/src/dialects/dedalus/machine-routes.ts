@@ -36,7 +36,8 @@ export function machineRoutes(app: FastifyInstance, deps: DedalusDeps): void {
   app.post("/v1/machines", async (request, reply) => {
     const spec = newMachine(request.body, reading);
     const once = idempotencyOf(request, "machines", spec);
-    return sendStored(reply, await machines.create(spec, once, answer));
+    const { autosleepSeconds, ...size } = spec;
+    return sendStored(reply, await machines.create({ size, autosleepSeconds }, once, answer));
   });
 
   app.get("/v1/machines/:machine_id", async (request, reply) => {

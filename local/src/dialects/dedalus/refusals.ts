@@ -24,7 +24,13 @@ export function apiError(refusal: Refusal): ApiError {
       return invalid([{ location: "body.storage_gib", message }]);
     case "bad_cursor":
       return invalid([{ location: "query.cursor", message }]);
-    default: {
+    case "invalid_state":
+    case "revision_mismatch":
+    case "idempotency_key_reused":
+    case "idempotency_in_flight":
+    case "sleep_hold_window":
+    case "insufficient_capacity":
+    case "resize_failed": {
       const [status, errorCode] = codes[code];
       return refused(
         status,
@@ -39,6 +45,9 @@ export function apiError(refusal: Refusal): ApiError {
         { neverBlindly: code === "revision_mismatch" },
       );
     }
+    default:
+      // Of calls that only the other dialect makes.
+      return problem(500, message);
   }
 }
 

@@ -2,7 +2,7 @@
  * State only, for load tests: no process, no file. Every command ends at once with exit code 0 and no output, and a new
  * control plane finds no machine running; starting it again costs nothing.
  */
-import type { Driver, ExecSpec, MachineSpec, RunningExec } from "../driver";
+import { DriverError, type Driver, type ExecSpec, type MachineSpec, type RunningExec } from "../driver";
 
 export class NullDriver implements Driver {
   readonly name = "null";
@@ -47,6 +47,19 @@ export class NullDriver implements Driver {
     return undefined;
   }
 
+  async snapshot(): Promise<never> {
+    throw new DriverError("not_supported", "not built yet", false);
+  }
+  async forgetSnapshot(): Promise<void> {
+    return undefined;
+  }
+  async usage(): Promise<never> {
+    throw new DriverError("not_supported", "not built yet", false);
+  }
+  async pipe(): Promise<never> {
+    throw new DriverError("not_supported", "not built yet", false);
+  }
+
   async sweep(known: ReadonlySet<string>): Promise<string[]> {
     const unknown = [...this.running].filter((id) => !known.has(id));
     for (const id of unknown) this.running.delete(id);
@@ -63,4 +76,7 @@ const endedAtOnce: RunningExec = {
   stderrPath: "/dev/null",
   exited: Promise.resolve({ exitCode: 0, signal: null }),
   kill: async () => undefined,
+  writeStdin: async () => undefined,
+  closeStdin: async () => undefined,
+  resize: async () => undefined,
 };

@@ -146,6 +146,19 @@ export class ProcessDriver implements Driver {
     await this.execs.forget(machineFolder(this.stateDir, machineId), executionId);
   }
 
+  async snapshot(): Promise<never> {
+    throw new DriverError("not_supported", "not built yet", false);
+  }
+  async forgetSnapshot(): Promise<void> {
+    return undefined;
+  }
+  async usage(): Promise<never> {
+    throw new DriverError("not_supported", "not built yet", false);
+  }
+  async pipe(): Promise<never> {
+    throw new DriverError("not_supported", "not built yet", false);
+  }
+
   async sweep(known: ReadonlySet<string>): Promise<string[]> {
     const unknown = (await machineIds(this.stateDir)).filter((id) => !known.has(id));
     for (const id of unknown) await this.destroy(id);

@@ -41,7 +41,10 @@ async function probeSandbox(driver: SandboxDriver): Promise<void> {
   const id = `probe${randomBytes(6).toString("hex")}`;
   const size = { vcpu: 1, memoryMiB: 64, storageGiB: 1 };
   try {
-    await driver.start({ id, hostname: "probe", ...size }, { signal: AbortSignal.timeout(probeMs) });
+    await driver.start(
+      { id, hostname: "probe", network: "host", ...size },
+      { signal: AbortSignal.timeout(probeMs) },
+    );
     const exec = await driver.exec({ executionId: "true", machineId: id, command: ["true"], env: {} });
     const exit = await Promise.race([exec.exited, afterDeadline()]);
     if (exit.exitCode !== 0) {

@@ -64,14 +64,23 @@ export class ShellExecs {
         child.unref(); // we may end, it goes on
       };
     });
-    return this.remember(folder, { ...spool, exited, kill: (signal) => this.kill(folder, signal) });
+    return this.remember(folder, {
+      ...spool,
+      exited,
+      kill: (signal) => this.kill(folder, signal),
+      ...{ writeStdin: noStdin, closeStdin: noStdin, resize: noStdin },
+    });
   }
 
   /** Asked for often, also only to learn where the output is: it watches nothing until `exited` is read. */
   async attach(machine: MachineFolder, executionId: string): Promise<RunningExec | undefined> {
     const folder = execFolder(machine, executionId);
     const ended = await readExit(folder);
-    const common = { ...spoolAt(folder), kill: (signal?: Signal) => this.kill(folder, signal) };
+    const common = {
+      ...spoolAt(folder),
+      kill: (signal?: Signal) => this.kill(folder, signal),
+      ...{ writeStdin: noStdin, closeStdin: noStdin, resize: noStdin },
+    };
     if (ended) return { ...common, exited: Promise.resolve(ended) };
     const running = this.running.get(folder);
     if (running) return running;
@@ -124,6 +133,10 @@ export class ShellExecs {
     await signalTree(wrapper, signal, this.firstChild);
   }
 }
+
+const noStdin = async (): Promise<never> => {
+  throw new DriverError("stdin_closed", "not built yet", false);
+};
 
 type Signal = "SIGTERM" | "SIGKILL";
 

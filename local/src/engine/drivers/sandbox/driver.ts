@@ -136,6 +136,19 @@ export class SandboxDriver implements Driver {
     await this.execs.forget(machineFolder(this.host.stateDir, machineId), executionId);
   }
 
+  async snapshot(): Promise<never> {
+    throw new DriverError("not_supported", "not built yet", false);
+  }
+  async forgetSnapshot(): Promise<void> {
+    return undefined;
+  }
+  async usage(): Promise<never> {
+    throw new DriverError("not_supported", "not built yet", false);
+  }
+  async pipe(): Promise<never> {
+    throw new DriverError("not_supported", "not built yet", false);
+  }
+
   async sweep(known: ReadonlySet<string>): Promise<string[]> {
     const present = new Set([...(await machineIds(this.host.stateDir)), ...(await this.cgroups.ids())]);
     const unknown = [...present].filter((id) => !known.has(id));
