@@ -122,6 +122,7 @@ class Engine implements ControlPlane, Machines {
       now,
       report,
       body: options.webhookBody ?? ((event) => JSON.stringify(event)),
+      event: (id) => this.lifecycle.get(id),
       allowHttpLoopback: options.allowHttpWebhooks ?? false,
     });
     this.pruning = setInterval(() => void this.prune(), pruneEveryMs).unref();
@@ -262,6 +263,7 @@ class Engine implements ControlPlane, Machines {
       if (["starting", "running", "stopping"].includes(machine.phase)) capacity.hold(machine.id, machine);
     }
     await this.executions.resume();
+    await this.webhooks.resume();
     for (const machine of machines) {
       const actor = this.actors.get(machine.id);
       if (machine.phase === "running" && !(await driver.isRunning(machine.id))) {
