@@ -75,6 +75,13 @@ function program(): Command {
       "sizes of one machine, such as vcpu=0.25..4,memory=256..8192,storage=1..50",
       limits,
     )
+    .option("--allow-http-webhooks", "take webhooks to http:// URLs of this host's loopback, for tests")
+    .option(
+      "--event-retention <duration>",
+      "how long the lifecycle log keeps an event (default: 90 days)",
+      milliseconds,
+    )
+    .option("--max-sockets <count>", "WebSockets that may be open at once (default: 20000)", count)
     .option("--detach", "start it in the background, and return when it is ready")
     .option("--json", "print one line of JSON when it is ready")
     .action((flags: StartFlags) => start(flags));

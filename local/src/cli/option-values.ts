@@ -21,6 +21,9 @@ export interface StartFlags {
   placementTimeout?: number;
   sleepHoldWindow?: number;
   limits?: Partial<SizeLimits>;
+  allowHttpWebhooks?: boolean;
+  eventRetention?: number;
+  maxSockets?: number;
   detach?: boolean;
   json?: boolean;
 }
@@ -41,6 +44,9 @@ export function toOptions(flags: StartFlags, env: NodeJS.ProcessEnv): Detachable
     ...(flags.flatPhase === undefined ? {} : { flatPhase: flags.flatPhase }),
     ...(flags.sleepHoldWindow === undefined ? {} : { sleepHoldWindowMs: flags.sleepHoldWindow }),
     ...(flags.limits === undefined ? {} : { limits: flags.limits }),
+    ...(flags.allowHttpWebhooks === undefined ? {} : { allowHttpWebhooks: flags.allowHttpWebhooks }),
+    ...(flags.eventRetention === undefined ? {} : { eventRetentionMs: flags.eventRetention }),
+    ...(flags.maxSockets === undefined ? {} : { maxSockets: flags.maxSockets }),
     ...(env["DATABASE_URL"] ? { databaseUrl: env["DATABASE_URL"] } : {}),
   };
 }
