@@ -4,12 +4,17 @@
  */
 import type { RevisionListener } from "./engine/control-plane";
 import type { MachineRecord } from "./engine/record";
-import type { Database } from "./store/store";
+import { type Database, machineFromJson } from "./store/store";
 
 /** Readers told in one go before the event loop gets a turn, so that thousands of streams do not hold it. */
 const slice = 500;
 
-class Reader {
+interface Told {
+  tell(record: MachineRecord): void;
+}
+
+/** Of one machine. */
+class Reader implements Told {
   /** Live revisions that came while the stored ones were read; undefined once it has caught up. */
   waiting: MachineRecord[] | undefined = [];
   last = 0;
@@ -37,6 +42,7 @@ class Reader {
 
 export class RevisionLog {
   private readonly readers = new Map<string, Set<Reader>>();
+  private readonly readersOfAll = new Set<Told>();
   /** Revisions that wait while an earlier one is told slice by slice. */
   private readonly queued = new Map<string, MachineRecord[]>();
 
@@ -44,22 +50,39 @@ export class RevisionLog {
 
   /** Tells the readers of a machine about a revision. Call it after the commit, in order of revision. */
   publish(record: MachineRecord): void {
-    const readers = this.readers.get(record.id);
     const queue = this.queued.get(record.id);
-    if (queue) queue.push(record);
-    else if (!readers) return;
-    else if (readers.size <= slice) for (const reader of readers) reader.tell(record);
+    if (queue) {
+      queue.push(record);
+      return;
+    }
+    const readers = this.readersOf(record.id);
+    if (readers.length <= slice) for (const reader of readers) reader.tell(record);
     else {
       this.queued.set(record.id, [record]);
       void this.drain(record.id);
     }
   }
 
+  /** Tells every new revision of every machine. Returns what ends it. */
+  followAll(listener: RevisionListener): () => void {
+    const reader = { tell: listener };
+    this.readersOfAll.add(reader);
+    return () => {
+      // It may be among those who are just being told, slice by slice.
+      reader.tell = () => undefined;
+      this.readersOfAll.delete(reader);
+    };
+  }
+
+  private readersOf(id: string): Told[] {
+    return [...(this.readers.get(id) ?? []), ...this.readersOfAll];
+  }
+
   /** One revision after the other, each to all readers, so that no reader sees them out of order. */
   private async drain(id: string): Promise<void> {
     const queue = this.queued.get(id) ?? [];
     for (let record = queue.shift(); record; record = queue.shift()) {
-      const readers = [...(this.readers.get(id) ?? [])];
+      const readers = this.readersOf(id);
       for (let at = 0; at < readers.length; at += slice) {
         for (const reader of readers.slice(at, at + slice)) reader.tell(record);
         await new Promise(setImmediate);
@@ -105,6 +128,6 @@ export class RevisionLog {
       .where("revision", ">", after)
       .orderBy("revision")
       .execute();
-    return rows.map((row) => JSON.parse(row.record) as MachineRecord);
+    return rows.map((row) => machineFromJson(row.record));
   }
 }

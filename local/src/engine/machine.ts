@@ -1,8 +1,11 @@
 /** The state machine: pure. What a call or an observation makes of a record, and what has to be done next. */
 import { can, type DesiredState, type Phase } from "@pulumi-machines/sdk/dedalus/rules";
 import { type MachineChange, Refusal } from "./control-plane";
+import { leaseIn } from "./lease";
 import { isLegalMove } from "./moves";
+import { goals, operationFor } from "./operations";
 import type { MachineRecord } from "./record";
+import type { ActorKind } from "@pulumi-machines/sdk/nullspace/rules";
 
 /** What has to be done about a machine in its present state. */
 export type Step = "place" | "start" | "stop" | "destroy" | "rest";
@@ -47,18 +50,47 @@ export function move(machine: MachineRecord, to: Observation, at: string): Machi
   if (!isLegalMove(machine.phase, to.phase)) {
     throw new IllegalMoveError(`no legal move from ${machine.phase} to ${to.phase} (machine ${machine.id})`);
   }
-  return {
+  const next = {
     ...machine,
     phase: to.phase,
     reason: to.reason,
     lastError: to.lastError ?? null,
     retryable: to.retryable ?? false,
     revision: machine.revision + 1,
-    lastTransitionAt: to.phase === machine.phase ? machine.lastTransitionAt : at,
     lastProgressAt: at,
     ...(to.phase === "running" ? { lastActivityAt: at } : {}),
   };
+  return to.phase === machine.phase ? next : arrived(next, at);
 }
+
+/** What a new phase brings with it: its lease's clock, and the end of what was under way. */
+function arrived(machine: MachineRecord, at: string): MachineRecord {
+  const { phase, operation } = machine;
+  const over = phase === "failed" || (operation !== null && goals[operation] === phase);
+  return {
+    ...machine,
+    lastTransitionAt: at,
+    lease: leaseIn(machine.lease, phase, at),
+    firstRunningAt: machine.firstRunningAt ?? (phase === "running" ? at : null),
+    hibernationId: hibernationOf(machine),
+    operation: over ? null : operation,
+  };
+}
+
+/** The snapshot that stands for a machine's sleep; it is there until the machine runs again. */
+function hibernationOf({ id, phase, desiredState, hibernationId, revision }: MachineRecord): string | null {
+  if (phase === "running" || phase === "destroyed") return null;
+  if (phase === "sleeping" && desiredState === "sleeping")
+    return hibernationId ?? `${id}h${String(revision)}`;
+  return hibernationId;
+}
+
+/** The next revision of a machine whose processes ended by themselves: from its disk, without a new lease. */
+export const restarted = (machine: MachineRecord, words: string, at: string): MachineRecord => ({
+  ...move(machine, { phase: "starting", reason: "started again from its disk", lastError: words }, at),
+  operation: "reconcile",
+  operationActor: "reconcile",
+});
 
 /** Where a rested machine goes when a desired state is stated: undefined when it is there, or on its way. */
 const firstPhase = {
@@ -83,15 +115,23 @@ export function desire(
   desired: DesiredState,
   reason: string,
   at: string,
+  actor: ActorKind = "user",
 ): MachineRecord {
   if (!can(action[desired], machine.phase)) throw invalidState(machine, desired);
   const targets: Partial<Record<Phase, Phase>> = firstPhase[desired];
   const to = targets[machine.phase];
   if (to === undefined && machine.desiredState === desired) return machine;
-  const next = move(machine, { phase: to ?? machine.phase, reason: to ? reason : machine.reason }, at);
+  const next = move(
+    { ...machine, desiredState: desired },
+    { phase: to ?? machine.phase, reason: to ? reason : machine.reason },
+    at,
+  );
+  const operation = operationFor(machine, desired);
   return {
     ...next,
-    desiredState: desired,
+    operation: next.phase === desired ? null : operation,
+    operationActor: actor,
+    hibernationId: hibernationOf(next),
     ...(desired === "running" ? { lastWakeAt: at, lastActivityAt: at } : {}),
   };
 }
@@ -118,6 +158,24 @@ export function change(machine: MachineRecord, wanted: MachineChange, at: string
     storageGiB: wanted.storageGiB ?? machine.storageGiB,
     autosleepSeconds: wanted.autosleepSeconds ?? machine.autosleepSeconds,
   };
+}
+
+/** What another network policy makes of a machine; the same record when it has it. @throws Refusal invalid_state */
+export function withEgress(
+  machine: MachineRecord,
+  egress: MachineRecord["egress"],
+  at: string,
+): MachineRecord {
+  if (machine.egress === egress) return machine;
+  if (!["accepted", "placement_pending", "sleeping", "failed"].includes(machine.phase)) {
+    throw new Refusal(
+      "invalid_state",
+      `the machine is ${machine.phase}, with the network it was started with (${machine.egress}): ` +
+        "put it to sleep, set the policy, and wake it",
+      { details: { current_observed_state: machine.phase } },
+    );
+  }
+  return { ...machine, egress, revision: machine.revision + 1, lastProgressAt: at };
 }
 
 export const invalidState = (machine: MachineRecord, target: DesiredState): Refusal =>

@@ -4,42 +4,24 @@
  * be repeated.
  */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { RevisionLog } from "../events";
-import type { Faults, TransitionName } from "../faults";
-import { type Database, machineFromRow, saveRevision, type Tx } from "../store/store";
-import type { Capacity } from "./capacity";
+import type { TransitionName } from "../faults";
+import { machineFromRow, saveRevision, type Tx } from "../store/store";
+import { Alarm } from "./alarm";
 import { Refusal } from "./control-plane";
+import { nextDeadline } from "./deadlines";
+import { DiskTurns } from "./disk-turns";
 import { type Driver, DriverError, type MachineSpec } from "./driver";
-import { desire, move, nextStep, type Observation, type Step } from "./machine";
+import type { Host } from "./host";
+import { desire, move, nextStep, type Observation, restarted, type Step } from "./machine";
 import type { MachineRecord } from "./record";
 
-/** What the actor tells the part that runs commands. */
-export interface ExecutionHooks {
-  machineRuns(machineId: string): void;
-  /** The machine's processes are about to be ended, for this reason. */
-  machineStops(machineId: string, why: string): void;
-  /** The machine rests without running: commands that wait for it cannot start. */
-  machineRests(machine: MachineRecord): void;
-  isBusy(machineId: string): boolean;
-}
-
-export interface Host {
-  readonly db: Database;
-  readonly log: RevisionLog;
-  readonly driver: Driver;
-  readonly faults: Faults;
-  readonly capacity: Capacity;
-  readonly now: () => Date;
-  readonly report: (message: string, error?: unknown) => void;
-  readonly executions: () => ExecutionHooks;
-}
+export type { ExecutionHooks } from "./host";
 
 /** Processes that end by themselves more often than this within the window are not started again. */
 const maxExits = 3;
 const exitWindowMs = 60_000;
 /** Waits before an actor that could not write to the store tries again. */
 const storeRetryMs = 1_000;
-const maxTimerMs = 2_147_483_647;
 
 export class MachineActor {
   private tail: Promise<unknown> = Promise.resolve();
@@ -47,14 +29,27 @@ export class MachineActor {
   private dirty = false;
   private closed = false;
   private operation = new AbortController();
-  private autosleep: NodeJS.Timeout | undefined;
+  private readonly alarm: Alarm;
   private stopWatching: (() => void) | undefined;
   private exits: number[] = [];
+  /** Whoever reads or changes the machine's disk as a whole takes a turn: a start, a stop, a snapshot. */
+  readonly disk = new DiskTurns();
 
   constructor(
     readonly id: string,
     private readonly host: Host,
-  ) {}
+  ) {
+    this.alarm = new Alarm(host.now, () => {
+      this.exclusive(() => this.endIfDue())
+        .catch((error: unknown) => {
+          host.report(`machine ${id}: could not end at its deadline`, error);
+        })
+        // What was active meanwhile has a later deadline now.
+        .finally(() => {
+          if (!this.closed) this.poke();
+        });
+    });
+  }
 
   /** Runs one at a time for this machine. Whoever changes the record reads it again inside. */
   exclusive<T>(work: () => Promise<T>): Promise<T> {
@@ -102,7 +97,7 @@ export class MachineActor {
 
   async close(): Promise<void> {
     this.closed = true;
-    clearTimeout(this.autosleep);
+    this.alarm.clear();
     this.stopWatching?.();
     this.operation.abort();
     await this.looping;
@@ -117,6 +112,7 @@ export class MachineActor {
       try {
         const machine = await this.load();
         const step = nextStep(machine);
+        if (this.closed) return;
         if (step === "rest") this.rest(machine);
         else {
           await this.take(step, machine);
@@ -133,7 +129,7 @@ export class MachineActor {
 
   private async take(step: Exclude<Step, "rest">, machine: MachineRecord): Promise<void> {
     const { signal } = this.operation;
-    clearTimeout(this.autosleep);
+    this.alarm.clear();
     try {
       switch (step) {
         case "place":
@@ -175,7 +171,10 @@ export class MachineActor {
   private async start(machine: MachineRecord, signal: AbortSignal): Promise<void> {
     const { driver, capacity } = this.host;
     await this.rehearse("start", machine, signal);
-    await driver.start(specOf(machine), { signal });
+    await this.disk.take(async () => {
+      signal.throwIfAborted();
+      await driver.start(specOf(machine), { signal });
+    });
     await this.exclusive(async () => {
       const now = await this.load();
       if (now.phase !== "starting") return;
@@ -194,8 +193,10 @@ export class MachineActor {
     }
     await this.rehearse("stop", machine, signal);
     this.unwatch();
-    this.host.executions().machineStops(this.id, "the machine went to sleep");
-    await this.host.driver.stop(this.id);
+    await this.disk.take(async () => {
+      this.host.executions().machineStops(this.id, "the machine went to sleep");
+      await this.host.driver.stop(this.id);
+    });
     this.host.capacity.release(this.id);
     await this.moveTo(machine, { phase: "sleeping", reason: machine.reason });
   }
@@ -203,8 +204,10 @@ export class MachineActor {
   private async destroy(machine: MachineRecord, signal: AbortSignal): Promise<void> {
     await this.rehearse("destroy", machine, signal);
     this.unwatch();
-    this.host.executions().machineStops(this.id, "the machine was destroyed");
-    await this.host.driver.destroy(this.id);
+    await this.disk.take(async () => {
+      this.host.executions().machineStops(this.id, "the machine was destroyed");
+      await this.host.driver.destroy(this.id);
+    });
     this.host.capacity.release(this.id);
     await this.moveTo(machine, { phase: "destroyed", reason: "deleted" });
   }
@@ -251,9 +254,9 @@ export class MachineActor {
     if (machine.phase === "running") {
       this.watch();
       hooks.machineRuns(this.id);
-      this.armAutosleep(machine);
-      return;
     }
+    this.alarm.set(nextDeadline(machine, hooks.isBusy(this.id))?.atMs);
+    if (machine.phase === "running") return;
     hooks.machineRests(machine);
     if (machine.phase === "destroyed") void this.close();
   }
@@ -300,34 +303,18 @@ export class MachineActor {
         ),
       );
     } else {
-      await this.commit(
-        move(
-          machine,
-          { phase: "starting", reason: "started again from its disk", lastError: words },
-          this.at(),
-        ),
-      );
+      await this.commit(restarted(machine, words, this.at()));
     }
   }
 
-  private armAutosleep(machine: MachineRecord): void {
-    clearTimeout(this.autosleep);
-    if (machine.autosleepSeconds === 0 || this.host.executions().isBusy(this.id)) return;
-    const due = Date.parse(machine.lastActivityAt) + machine.autosleepSeconds * 1000;
-    const waitMs = Math.min(Math.max(due - this.host.now().getTime(), 0), maxTimerMs);
-    this.autosleep = setTimeout(() => {
-      this.exclusive(() => this.sleepIfIdle()).catch((error: unknown) => {
-        this.host.report(`machine ${this.id}: autosleep failed`, error);
-      });
-    }, waitMs);
-  }
-
-  private async sleepIfIdle(): Promise<void> {
+  /** Ends the machine's run, or the machine, where its lease or its idleness says so. True when it did. */
+  async endIfDue(): Promise<boolean> {
     const machine = await this.load();
-    const idleMs = this.host.now().getTime() - Date.parse(machine.lastActivityAt);
-    if (machine.phase !== "running" || machine.autosleepSeconds === 0 || this.closed) return;
-    if (idleMs < machine.autosleepSeconds * 1000 || this.host.executions().isBusy(this.id)) this.poke();
-    else await this.commit(desire(machine, "sleeping", "autosleep", this.at()));
+    if (this.closed) return false;
+    const deadline = nextDeadline(machine, this.host.executions().isBusy(this.id));
+    if (!deadline || deadline.atMs > this.host.now().getTime()) return false;
+    await this.commit(desire(machine, deadline.desired, deadline.reason, this.at(), "system"));
+    return true;
   }
 
   private at(): string {

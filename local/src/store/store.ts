@@ -1,7 +1,7 @@
 /** Opens the store, brings its schema up to date, and turns rows into records. */
 import { join } from "node:path";
 import { type Dialect, Kysely, Migrator, type Selectable, type Transaction } from "kysely";
-import type { ExecutionRecord, MachineOperation, MachineRecord } from "../engine/record";
+import { type ExecutionRecord, type MachineOperation, type MachineRecord, noLease } from "../engine/record";
 import { type Flavor, postgres, sqlite } from "./flavor";
 import { migrations } from "./migrations";
 import { postgresDialect } from "./postgres";
@@ -17,11 +17,15 @@ export interface StoreOptions {
   databaseUrl?: string;
 }
 
+/** Which of the two stores these options name. */
+export const flavorOf = (options: StoreOptions): Flavor => (options.databaseUrl ? postgres : sqlite);
+
 /** @throws when the database cannot be opened or brought up to date. */
 export async function openStore(options: StoreOptions): Promise<Database> {
-  const [dialect, flavor]: [Dialect, Flavor] = options.databaseUrl
-    ? [await postgresDialect(options.databaseUrl), postgres]
-    : [sqliteDialect(join(options.stateDir, "control-plane.db")), sqlite];
+  const flavor = flavorOf(options);
+  const dialect: Dialect = options.databaseUrl
+    ? await postgresDialect(options.databaseUrl)
+    : sqliteDialect(join(options.stateDir, "control-plane.db"));
   const db = new Kysely<Schema>({ dialect });
   const { error } = await new Migrator({ db, provider: migrations(flavor) }).migrateToLatest();
   if (error !== undefined) {
@@ -67,6 +71,19 @@ export const machineFromRow = (row: Selectable<MachinesTable>): MachineRecord =>
   hibernationId: row.hibernation_id,
   operation: row.operation as MachineOperation | null,
   operationActor: row.operation_actor,
+});
+
+/** What a record that was written by an earlier version lacks. */
+const addedLater = {
+  ...{ template: "base", metadata: {}, cwd: null, egress: "allow_all", lease: noLease },
+  ...{ fromSnapshotId: null, forkedFromId: null, firstRunningAt: null, hibernationId: null },
+  ...{ operation: null, operationActor: "user" },
+} as const satisfies Partial<MachineRecord>;
+
+/** A stored revision. */
+export const machineFromJson = (text: string): MachineRecord => ({
+  ...addedLater,
+  ...(JSON.parse(text) as Omit<MachineRecord, keyof typeof addedLater>),
 });
 
 const machineColumns = (record: MachineRecord) => ({
@@ -119,6 +136,21 @@ export async function saveRevision(tx: Tx, record: MachineRecord): Promise<void>
       record: JSON.stringify(record),
     })
     .execute();
+}
+
+/** Variables of a machine's commands. Kept out of every record: their values may be secrets. */
+export async function setMachineEnv(tx: Tx, id: string, env: Record<string, string>): Promise<void> {
+  if (Object.keys(env).length === 0) return;
+  await tx
+    .updateTable("machines")
+    .set({ env: JSON.stringify(env) })
+    .where("id", "=", id)
+    .execute();
+}
+
+export async function machineEnv(db: Database, id: string): Promise<Record<string, string>> {
+  const row = await db.selectFrom("machines").select("env").where("id", "=", id).executeTakeFirst();
+  return row ? (JSON.parse(row.env) as Record<string, string>) : {};
 }
 
 export const executionFromRow = (row: Selectable<ExecutionsTable>): ExecutionRecord => ({
