@@ -1,12 +1,15 @@
 /** A control plane of its own process, so that a test can run a driver as another user, and kill it with -9. */
+import { once } from "node:events";
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";
-import type { Driver, RunningExec } from "../../../local/src/engine/driver";
+import { text } from "node:stream/consumers";
+import type { Driver, PipedProgram, RunningExec } from "../../../local/src/engine/driver";
 import { createDriver, type DriverChoice } from "../../../local/src/engine/drivers/select";
 import { SandboxDriver } from "../../../local/src/engine/drivers/sandbox/driver";
 
 const [name, stateDir = ""] = process.argv.slice(2);
 const execs = new Map<string, RunningExec>();
+const pipes = new Map<string, PipedProgram>();
 const say = (message: object): void => void process.stdout.write(`${JSON.stringify(message)}\n`);
 
 /** Texts may be 20 MB: the test asks for what it needs. */
@@ -54,6 +57,27 @@ const calls = (driver: Driver) => ({
   output: async (executionId: string) => readFileSync(execOf(executionId).stdoutPath, "utf8"),
   kill: (executionId: string, signal?: "SIGTERM" | "SIGKILL") => execOf(executionId).kill(signal),
   forget: (machineId: string, executionId: string) => driver.forgetExec(machineId, executionId),
+  /** Runs a piped program to its end. */
+  pipe: async (
+    machineId: string,
+    argv: string[],
+    { stdin = "", cwd }: { stdin?: string; cwd?: string } = {},
+  ) => {
+    const program = await driver.pipe(machineId, argv, cwd === undefined ? {} : { cwd });
+    program.stdin.end(stdin);
+    const [stdout, stderr] = await Promise.all([text(program.stdout), text(program.stderr)]);
+    return { exitCode: await program.exited, stdout, stderr };
+  },
+  /** Starts one that goes on, and answers its first line. */
+  pipeOpen: async (name: string, machineId: string, argv: string[]) => {
+    const program = await driver.pipe(machineId, argv);
+    pipes.set(name, program);
+    return String((await once(program.stdout, "data"))[0]).trim();
+  },
+  pipeKill: async (name: string) => {
+    pipes.get(name)?.kill();
+    return pipes.get(name)?.exited;
+  },
 });
 
 function execOf(id: string): RunningExec {

@@ -2,7 +2,14 @@
  * State only, for load tests: no process, no file. Every command ends at once with exit code 0 and no output, and a new
  * control plane finds no machine running; starting it again costs nothing.
  */
-import { DriverError, type Driver, type ExecSpec, type MachineSpec, type RunningExec } from "../driver";
+import {
+  DriverError,
+  type Driver,
+  type ExecSpec,
+  type MachineSpec,
+  type MachineUsage,
+  type RunningExec,
+} from "../driver";
 
 export class NullDriver implements Driver {
   readonly name = "null";
@@ -47,17 +54,25 @@ export class NullDriver implements Driver {
     return undefined;
   }
 
-  async snapshot(): Promise<never> {
-    throw new DriverError("not_supported", "not built yet", false);
+  /** Only its name exists, so that every machine can be started from it, also by the next control plane. */
+  async snapshot(): Promise<{ sizeBytes: number }> {
+    return { sizeBytes: 0 };
   }
+
   async forgetSnapshot(): Promise<void> {
     return undefined;
   }
-  async usage(): Promise<never> {
-    throw new DriverError("not_supported", "not built yet", false);
+
+  async usage(machineId: string): Promise<MachineUsage> {
+    if (!this.running.has(machineId)) {
+      throw new DriverError("not_running", `machine ${machineId} does not run: start it first`, true);
+    }
+    return { cpuPercent: 0, memoryUsedBytes: 0, diskUsedBytes: 0, networkRxBytes: 0, networkTxBytes: 0 };
   }
+
   async pipe(): Promise<never> {
-    throw new DriverError("not_supported", "not built yet", false);
+    const words = "machines of the null driver run nothing and have no files: use another driver";
+    throw new DriverError("not_supported", words, false);
   }
 
   async sweep(known: ReadonlySet<string>): Promise<string[]> {

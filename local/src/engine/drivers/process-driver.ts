@@ -6,7 +6,14 @@ import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdir, readdir, realpath, rm } from "node:fs/promises";
 import { join } from "node:path";
-import { DriverError, type Driver, type ExecSpec, type MachineSpec, type RunningExec } from "../driver";
+import {
+  DriverError,
+  type Driver,
+  type ExecSpec,
+  type MachineSpec,
+  type PipedProgram,
+  type RunningExec,
+} from "../driver";
 import { execScript } from "./exec-scripts";
 import { readWrapper } from "./exec-spool";
 import { ExitWatch } from "./exit-watch";
@@ -19,6 +26,7 @@ import {
   writeWhole,
   type MachineFolder,
 } from "./machine-folder";
+import { startPiped } from "./piped-program";
 import { findByArguments, findByVariable, findProcess, isAlive, signalProcess } from "./process-table";
 import { ShellExecs } from "./shell-exec";
 import { signalTree } from "./signal-tree";
@@ -125,17 +133,20 @@ export class ProcessDriver implements Driver {
 
   async exec(spec: ExecSpec): Promise<RunningExec> {
     const machine = machineFolder(this.stateDir, spec.machineId);
-    if (!(await this.isRunning(spec.machineId))) {
-      throw new DriverError("not_running", `machine ${spec.machineId} does not run: start it first`, true);
-    }
+    await this.mustRun(spec.machineId);
     const home = homeOf(machine);
     return this.execs.start(machine, spec, {
       script: this.script,
       prefix: [],
       cgroups: [],
       cwd: home,
-      env: { PATH: process.env["PATH"] ?? "/usr/bin:/bin", HOME: home, SHELL: "/bin/sh", LANG: "C.UTF-8" },
+      env: envOf(home),
     });
+  }
+
+  private async mustRun(machineId: string): Promise<void> {
+    if (await this.isRunning(machineId)) return;
+    throw new DriverError("not_running", `machine ${machineId} does not run: start it first`, true);
   }
 
   async attachExec(machineId: string, executionId: string): Promise<RunningExec | undefined> {
@@ -155,8 +166,18 @@ export class ProcessDriver implements Driver {
   async usage(): Promise<never> {
     throw new DriverError("not_supported", "not built yet", false);
   }
-  async pipe(): Promise<never> {
-    throw new DriverError("not_supported", "not built yet", false);
+
+  async pipe(machineId: string, argv: readonly string[], options?: { cwd?: string }): Promise<PipedProgram> {
+    const machine = machineFolder(this.stateDir, machineId);
+    await this.mustRun(machineId);
+    const home = homeOf(machine);
+    return startPiped(argv, {
+      folder: machine.path,
+      prefix: [],
+      cgroups: [],
+      cwd: options?.cwd ?? home,
+      env: envOf(home),
+    });
   }
 
   async sweep(known: ReadonlySet<string>): Promise<string[]> {
@@ -175,6 +196,14 @@ export class ProcessDriver implements Driver {
 function signalGroup(leader: number): void {
   signalProcess(-leader, "SIGKILL");
 }
+
+/** Its HOME is how a daemon of the machine is found again. */
+const envOf = (home: string): Record<string, string> => ({
+  PATH: process.env["PATH"] ?? "/usr/bin:/bin",
+  HOME: home,
+  SHELL: "/bin/sh",
+  LANG: "C.UTF-8",
+});
 
 const homeOf = (machine: MachineFolder): string => join(machine.path, "root");
 

@@ -1,9 +1,24 @@
 /** Machines as Linux namespaces, made with util-linux alone, by root or by an ordinary user. */
 import { readdir, readFile } from "node:fs/promises";
 import { join } from "node:path";
-import { DriverError, type Driver, type ExecSpec, type MachineSpec, type RunningExec } from "../../driver";
+import {
+  DriverError,
+  type Driver,
+  type ExecSpec,
+  type MachineSpec,
+  type PipedProgram,
+  type RunningExec,
+} from "../../driver";
 import { ExitWatch } from "../exit-watch";
-import { machineFolder, machineIds, readRuntime, removeTree, writeWhole } from "../machine-folder";
+import {
+  machineFolder,
+  machineIds,
+  readRuntime,
+  removeTree,
+  writeWhole,
+  type MachineFolder,
+} from "../machine-folder";
+import { startPiped } from "../piped-program";
 import { ShellExecs } from "../shell-exec";
 import { Turns } from "../turns";
 import { waitUntil } from "../wait-until";
@@ -109,18 +124,9 @@ export class SandboxDriver implements Driver {
 
   async exec(spec: ExecSpec): Promise<RunningExec> {
     const machine = machineFolder(this.host.stateDir, spec.machineId);
-    const init = await readRuntime(machine);
-    if (!init || !(await isUp(machine))) {
-      throw new DriverError("not_running", `machine ${spec.machineId} does not run: start it first`, true);
-    }
-    const asOurselves = this.host.mode === "user" ? ["--preserve-credentials"] : [];
     return this.execs.start(machine, spec, {
       script: join(this.host.scripts, "exec.sh"),
-      prefix: [
-        ...["nsenter", "-t", String(init.pid), "-U", ...asOurselves, "-m", "-p", "-u", "-i", "-C"],
-        // Entering gives every capability of the machine's namespace; never run a command without this.
-        ...["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs", "--"],
-      ],
+      prefix: await this.entrance(machine),
       cgroups: this.cgroups.of(spec.machineId),
       cwd: "/root",
       env: insideEnv,
@@ -145,8 +151,30 @@ export class SandboxDriver implements Driver {
   async usage(): Promise<never> {
     throw new DriverError("not_supported", "not built yet", false);
   }
-  async pipe(): Promise<never> {
-    throw new DriverError("not_supported", "not built yet", false);
+
+  async pipe(machineId: string, argv: readonly string[], options?: { cwd?: string }): Promise<PipedProgram> {
+    const machine = machineFolder(this.host.stateDir, machineId);
+    return startPiped(argv, {
+      folder: machine.path,
+      prefix: await this.entrance(machine),
+      cgroups: this.cgroups.of(machineId),
+      cwd: options?.cwd,
+      env: insideEnv,
+    });
+  }
+
+  /** What stands before a command to run it inside. @throws DriverError not_running. */
+  private async entrance(machine: MachineFolder): Promise<string[]> {
+    const init = await readRuntime(machine);
+    if (!init || !(await isUp(machine))) {
+      throw new DriverError("not_running", `machine ${machine.id} does not run: start it first`, true);
+    }
+    const asOurselves = this.host.mode === "user" ? ["--preserve-credentials"] : [];
+    return [
+      ...["nsenter", "-t", String(init.pid), "-U", ...asOurselves, "-m", "-p", "-u", "-i", "-C"],
+      // Entering gives every capability of the machine's namespace; never run a command without this.
+      ...["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs", "--"],
+    ];
   }
 
   async sweep(known: ReadonlySet<string>): Promise<string[]> {
