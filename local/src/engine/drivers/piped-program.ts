@@ -83,9 +83,9 @@ export async function startPiped(argv: readonly string[], place: PipePlace): Pro
   });
   child.stdin.on("error", () => undefined); // it stopped reading: its exit code says why
   return {
-    stdin: child.stdin as Writable,
-    stdout: child.stdout as Readable,
-    stderr: child.stderr as Readable,
+    stdin: child.stdin,
+    stdout: child.stdout,
+    stderr: child.stderr,
     exited,
     kill: () => {
       if (child.exitCode !== null || child.signalCode !== null) return;
