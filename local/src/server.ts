@@ -13,7 +13,7 @@ import { adminRoutes, type LocalStatus } from "./admin-routes";
 import { lifecycle } from "./dialects/dedalus/render";
 import { dedalusRoutes } from "./dialects/dedalus/routes";
 import { StatusStreams } from "./dialects/dedalus/status-streams";
-import { nullspaceRoutes } from "./dialects/nullspace/routes";
+import { nullspaceRoutes, sendError } from "./dialects/nullspace/routes";
 import { nullspaceSockets } from "./dialects/nullspace/sockets/sockets";
 import type { ControlPlane } from "./engine/control-plane";
 import type { Faults } from "./faults";
@@ -69,7 +69,8 @@ export function createApp(log: { write(line: string): void }): FastifyInstance {
     },
     clientErrorHandler: answerMalformed,
     frameworkErrors: (error, request, reply) => {
-      void send(reply, request, problem(error.statusCode ?? 400, error.message));
+      const found = problem(error.statusCode ?? 400, error.message);
+      void (isBelow(nullspace, request) ? sendError(reply, request, found) : send(reply, request, found));
     },
   });
 }
@@ -150,6 +151,8 @@ async function listen(app: FastifyInstance, { host, port }: HttpSettings): Promi
 }
 
 const pathOf = (request: FastifyRequest): string => request.url.split("?", 1)[0] ?? "";
+const isBelow = (prefix: string, request: FastifyRequest): boolean =>
+  pathOf(request).startsWith(`${prefix}/`);
 
 /** Bodies are JSON or absent. Clients send the content type also where they send no body. */
 function acceptJsonOnly(app: FastifyInstance): void {

@@ -222,7 +222,7 @@ describe("paths, queries and headers", () => {
     const type = "application/problem+json";
     expect(await get("GET", "/dedalus/v2/machines")).toEqual([404, null, type]);
     expect(await get("GET", "/")).toEqual([404, null, type]);
-    expect(await get("GET", "/nullspace/v1/machines")).toEqual([404, null, type]);
+    expect(await get("GET", "/nullspace/v2/machines")).toEqual([404, null, "application/json"]);
     expect(await get("GET", "/dedalus/v1/machines/%zz")).toEqual([400, null, type]);
     expect(await get("PUT", "/dedalus/v1/machines")).toEqual([405, "GET, POST", type]);
     expect(await get("OPTIONS", "/dedalus/v1/machines/dm-a")).toEqual([405, "GET, PATCH, DELETE", type]);

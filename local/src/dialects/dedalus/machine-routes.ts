@@ -66,5 +66,5 @@ export function machineRoutes(app: FastifyInstance, deps: DedalusDeps): void {
     });
   }
 
-  app.get("/v1/machines/:machine_id/status/stream", streamRoute({ machines, faults, streams }));
+  app.get("/v1/machines/:machine_id/status/stream", streamRoute({ machines, faults, streams, machineOf }));
 }

@@ -1,22 +1,23 @@
-/** GET /v1/machines/{machine_id}/status/stream */
+/** GET /v1/machines/{id}/status/stream, which both dialects serve. */
 import { isSettled } from "@pulumi-machines/sdk/dedalus/rules";
 import type { FastifyReply, FastifyRequest } from "fastify";
 import type { Machines } from "../../engine/control-plane";
 import type { Faults } from "../../faults";
-import { machineOf } from "./requests";
 import { StatusStream, type StatusStreams } from "./status-streams";
 
 export interface StreamDeps {
   machines: Machines;
   faults: Faults;
   streams: StatusStreams;
+  /** The engine's id of the machine that the path names; throws where it names none. */
+  machineOf: (request: FastifyRequest) => string;
 }
 
 /** A revision that was given out as `id:`; anything else begins with the current one. */
 const revisionIn = (id: string | string[] | undefined): number | undefined =>
   typeof id === "string" && /^\d{1,15}$/.test(id) ? Number(id) : undefined;
 
-export function streamRoute({ machines, faults, streams }: StreamDeps) {
+export function streamRoute({ machines, faults, streams, machineOf }: StreamDeps) {
   return async (request: FastifyRequest, reply: FastifyReply): Promise<void> => {
     const id = machineOf(request);
     const after = revisionIn(request.headers["last-event-id"]);

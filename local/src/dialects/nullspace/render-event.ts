@@ -1,10 +1,7 @@
 /** A lifecycle event in the vendor's words: the same in history, streams and webhooks. */
 import type { LifecycleEventRecord } from "../../engine/record";
 import { machineId, snapshotId } from "./ids";
-
-/** Leaves out what is null: the vendor's optional members are absent, never null. */
-const present = <T extends object>(value: T) =>
-  Object.fromEntries(Object.entries(value).filter(([, member]) => member !== null && member !== undefined));
+import { present } from "./present";
 
 const idOr = (render: (id: string) => string, id: string | null): string | null =>
   id === null ? null : render(id);
