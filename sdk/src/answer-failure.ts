@@ -1,13 +1,14 @@
 /** An error answer (status 300 and above) as a typed error. Pure; the vendor's envelopes come in as a reader. */
-import { AnswerError, NotFoundError, ProtocolError, type ErrorFacts } from "./errors";
+import type { Advice } from "./advice";
+import { AnswerError, NotFoundError, ProtocolError, type ErrorFacts, type MachinesError } from "./errors";
 import type { Failure } from "./connection-failure";
 import {
   firstHeader,
-  mayRetry,
   retryAfterOf,
   shouldRetryOf,
   type Headers,
   type Outcome,
+  type RetryPolicy,
 } from "./retry-timing";
 
 /** What a vendor's error body says, in our terms. */
@@ -17,10 +18,30 @@ export interface ErrorWords {
   retryable?: boolean | undefined;
   retryAfterMs?: number | undefined;
   details?: Record<string, string> | undefined;
+  /** Where the body names the request; else a header does. */
+  requestId?: string | undefined;
+  suggestedAction?: string | undefined;
 }
 
 /** Reads a vendor's error body; undefined when it is in no format that the vendor documents. */
 export type ErrorReader = (text: string) => ErrorWords | undefined;
+
+/** How one service's error answers are read and worded. */
+export interface ErrorManners {
+  readError: ErrorReader;
+  /** The class for a code and status. */
+  errorClass: (code: string, status: number) => new (facts: ErrorFacts) => MachinesError;
+  /** The code of an answer that names none; default `http_<status>`. */
+  codeless?: string;
+  advice: Advice;
+  retry: Pick<RetryPolicy, "mayHelp">;
+}
+
+/** Not found by its status, anything else by its code. */
+export const errorClassByStatus = (
+  _code: string,
+  status: number,
+): new (facts: ErrorFacts) => MachinesError => (status === 404 ? NotFoundError : AnswerError);
 
 /** Raw text kept of a body in no known format, in characters. */
 export const rawBodyLimit = 64 * 1024;
@@ -38,11 +59,12 @@ export interface ErrorAnswer {
 export const requestIdOf = (headers: Headers): string | undefined =>
   firstHeader(headers, "x-request-id") ?? firstHeader(headers, "request-id");
 
-export function answerFailure(answer: ErrorAnswer, read: ErrorReader, nowMs: number): Failure {
+export function answerFailure(answer: ErrorAnswer, manners: ErrorManners, nowMs: number): Failure {
   const { trying, machineId, status, headers, text } = answer;
-  const requestId = requestIdOf(headers);
-  if (status < 400) return { error: redirectError(answer, requestId), outcome: { kind: "final" } };
-  const words = read(text);
+  const headerId = requestIdOf(headers);
+  if (status < 400) return { error: redirectError(answer, headerId), outcome: { kind: "final" } };
+  const words = manners.readError(text);
+  const requestId = words?.requestId ?? headerId;
   const outcome: Outcome = {
     kind: "answered",
     status,
@@ -51,23 +73,24 @@ export function answerFailure(answer: ErrorAnswer, read: ErrorReader, nowMs: num
     bodyRetryable: words?.retryable,
     retryAfterMs: words?.retryAfterMs ?? retryAfterOf(headers, nowMs),
   };
-  const code = words?.code ?? `http_${String(status)}`;
+  const code = words?.code ?? manners.codeless ?? `http_${String(status)}`;
   const said = words ? `${codeIn(words)}${words.message}` : `in no known format: ${excerpt(text)}`;
   const facts: ErrorFacts = {
     message:
       `${trying}: answered ${String(status)} ${said}` +
       (requestId ? ` (request id ${requestId})` : "") +
-      nextStep(status, code),
+      nextStep(status, code, words?.suggestedAction, manners.advice),
     code,
     machineId,
     status,
-    retryable: words?.retryable ?? mayRetry(outcome, true),
+    retryable: words?.retryable ?? manners.retry.mayHelp(outcome),
     retryAfterMs: outcome.retryAfterMs,
     details: words?.details,
     requestId,
+    suggestedAction: words?.suggestedAction,
     rawBody: words ? undefined : text,
   };
-  return { error: status === 404 ? new NotFoundError(facts) : new AnswerError(facts), outcome };
+  return { error: new (manners.errorClass(code, status))(facts), outcome };
 }
 
 const codeIn = (words: ErrorWords): string => (words.code ? `${words.code}: ` : "");
@@ -75,11 +98,12 @@ const codeIn = (words: ErrorWords): string => (words.code ? `${words.code}: ` : 
 const excerpt = (text: string): string =>
   text.trim() === "" ? "an empty body" : JSON.stringify(text.slice(0, 200));
 
-function nextStep(status: number, code: string): string {
+function nextStep(status: number, code: string, suggested: string | undefined, advice: Advice): string {
+  if (suggested !== undefined && suggested !== "") return `. ${suggested}`;
   if (code === "REVISION_MISMATCH")
     return ". Read the machine again, decide again, then send its new revision.";
-  if (status === 401) return ". Check the API key (DEDALUS_API_KEY or DEDALUS_X_API_KEY).";
-  if (status === 403) return ". Check what the API key may do, and the organization (DEDALUS_ORG_ID).";
+  if (status === 401) return `. ${advice.checkKey}`;
+  if (status === 403) return `. ${advice.checkAccess}`;
   return "";
 }
 

@@ -1,7 +1,9 @@
 /** One call as its caller states it, and as the HTTP library sends it. Pure but for a new idempotency key. */
+import type { Readable } from "node:stream";
 import type { Dispatcher } from "undici";
 import { UsageError } from "./errors";
 import { makeIdempotencyKey } from "./idempotency-key";
+import type { RetryPolicy } from "./retry-timing";
 
 export interface CallOptions {
   /** Gives the call up; it then rejects with the signal's reason. */
@@ -15,6 +17,15 @@ export interface MutationOptions extends CallOptions {
   idempotencyKey?: string | undefined;
 }
 
+/** A body that is no JSON. */
+export interface Content {
+  type: string;
+  /** Undefined: sent in chunks until it ends. */
+  sizeBytes?: number | undefined;
+  /** Called for each attempt; a stream must be a new one. */
+  open(): Uint8Array | Readable;
+}
+
 export interface Call {
   /** What is tried, for messages: `create a machine`. */
   what: string;
@@ -23,14 +34,26 @@ export interface Call {
   /** Below the base URL, its segments encoded. */
   path: string;
   query?: Readonly<Record<string, string | number | undefined>>;
+  /** Sent as JSON. */
   body?: unknown;
+  /** Instead of `body`. */
+  content?: Content;
   headers?: Readonly<Record<string, string | undefined>>;
+  /** False sends no idempotency key with a change; reads never have one. */
+  keyed?: boolean;
+  /** Headers of the answer that its reader wants, in lower case. */
+  keepHeaders?: readonly string[];
   maxRetries?: number;
+  /** Default the transport's. */
+  retry?: RetryPolicy;
+  /** Silence within one attempt, after which it counts as lost, in milliseconds; 0 is no limit. Default the transport's. */
+  attemptTimeoutMs?: number;
   options?: MutationOptions | undefined;
 }
 
 /**
- * What goes over the wire, the same for every attempt: the idempotency key is made here, before the first one.
+ * What goes over the wire, the same for every attempt (but `content`, which is opened for each): the idempotency key is
+ * made here, before the first one.
  * @throws UsageError `invalid_argument` for a key that a header cannot carry
  */
 export function wireRequest(
@@ -44,8 +67,10 @@ export function wireRequest(
     accept: "application/json",
     "user-agent": "pulumi-machines-sdk",
     ...headers,
-    "content-type": call.body === undefined ? undefined : "application/json",
-    "idempotency-key": call.method === "GET" ? undefined : idempotencyKey(call, nowMs),
+    "content-type": call.content?.type ?? (call.body === undefined ? undefined : "application/json"),
+    "content-length": call.content?.sizeBytes === undefined ? undefined : String(call.content.sizeBytes),
+    "idempotency-key":
+      call.method === "GET" || call.keyed === false ? undefined : idempotencyKey(call, nowMs),
     ...call.headers,
   };
   return {

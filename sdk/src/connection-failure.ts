@@ -1,4 +1,5 @@
 /** What the HTTP library throws, as one of our errors and an outcome for the retry policy. Pure. */
+import type { Advice } from "./advice";
 import { ConnectionError, ProtocolError, type MachinesError } from "./errors";
 import type { Outcome } from "./retry-timing";
 
@@ -11,10 +12,11 @@ interface Kind {
   code: string;
   kind: Exclude<Outcome["kind"], "answered">;
   say: string;
-  next?: string;
+  next?: string | typeof checkUrl;
 }
 
-const checkUrl = "Check the base URL (DEDALUS_BASE_URL) and that the service runs.";
+/** Stands for the service's own advice. */
+const checkUrl = Symbol("checkUrl");
 const unreachable: Kind = {
   code: "unreachable",
   kind: "unreached",
@@ -79,15 +81,25 @@ const untrusted: Kind = {
   next: "Set NODE_EXTRA_CA_CERTS to the file of your certificate authority, or correct the base URL.",
 };
 
-/** @param trying such as `create a machine at http://127.0.0.1:4590/dedalus` */
-export function connectionFailure(thrown: unknown, trying: string, machineId?: string): Failure {
+export interface FailedCall {
+  /** Such as `create a machine at http://127.0.0.1:4590/dedalus`. */
+  trying: string;
+  machineId?: string | undefined;
+}
+
+export function connectionFailure(
+  thrown: unknown,
+  { trying, machineId }: FailedCall,
+  advice: Pick<Advice, "checkUrl">,
+): Failure {
   const raw = codeOf(thrown) || (isCutAnswer(thrown) ? "HPE_INVALID_EOF_STATE" : "");
   const known = kinds[raw] ?? (isCertificateCode(raw) ? untrusted : undefined);
   const at = { machineId, cause: thrown };
   if (known) {
     // A connect that timed out in the kernel never sent a byte.
     const kind = raw === "ETIMEDOUT" && syscallOf(thrown) === "connect" ? "unreached" : known.kind;
-    const next = known.next ? ` ${known.next}` : "";
+    const step = known.next === checkUrl ? advice.checkUrl : known.next;
+    const next = step === undefined ? "" : ` ${step}`;
     return {
       error: new ConnectionError({
         ...at,

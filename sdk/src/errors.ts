@@ -9,6 +9,7 @@ export interface ErrorFacts {
   retryAfterMs?: number | undefined;
   details?: Readonly<Record<string, string>> | undefined;
   requestId?: string | undefined;
+  suggestedAction?: string | undefined;
   rawBody?: string | undefined;
   cause?: unknown;
 }
@@ -28,6 +29,8 @@ export class MachinesError extends Error {
   declare readonly details?: Readonly<Record<string, string>>;
   /** The service's name for the request, for its support. */
   declare readonly requestId?: string;
+  /** What the service itself advises to do next. */
+  declare readonly suggestedAction?: string;
   /** What came back when it was in no known format, at most 64 KiB. */
   declare readonly rawBody?: string;
 
@@ -49,6 +52,51 @@ export class AnswerError extends MachinesError {
 /** The service knows no such thing (404). */
 export class NotFoundError extends MachinesError {
   override readonly name = "NotFoundError";
+}
+
+/** Nullspace: the key, or another token, is missing, wrong or expired. */
+export class AuthError extends MachinesError {
+  override readonly name = "AuthError";
+}
+
+/** Nullspace: the key is good, but may not do this. */
+export class PermissionError extends MachinesError {
+  override readonly name = "PermissionError";
+}
+
+/** Nullspace: a limit of the account or of the service's capacity. */
+export class QuotaExceededError extends MachinesError {
+  override readonly name = "QuotaExceededError";
+}
+
+/** Nullspace: the machine or snapshot is not in a state for this (`machine_not_ready`, `snapshot_in_use`, ...). */
+export class ConflictError extends MachinesError {
+  override readonly name = "ConflictError";
+}
+
+/** Nullspace: too many requests; `retryAfterMs` tells when to come back. */
+export class RateLimitError extends MachinesError {
+  override readonly name = "RateLimitError";
+}
+
+/** Nullspace: this service does not have the function (501). */
+export class NotImplementedError extends MachinesError {
+  override readonly name = "NotImplementedError";
+}
+
+/** Nullspace: an upload was refused; `details.reason` says why (`target_conflict`, `invalid_part_checksum`, ...). */
+export class FileUploadError extends MachinesError {
+  override readonly name = "FileUploadError";
+}
+
+/** Nullspace: a template could not be built. */
+export class BuildError extends MachinesError {
+  override readonly name = "BuildError";
+}
+
+/** A webhook delivery is not to be trusted. Codes: `missing_signature`, `wrong_signature`, `too_old`, `unreadable_body`. */
+export class WebhookError extends MachinesError {
+  override readonly name = "WebhookError";
 }
 
 /**

@@ -1,9 +1,9 @@
 /**
  * The one request path: auth, deadline, idempotency key, retries, and every failure as a typed error without a key in
- * it. Knows nothing of machines; a vendor's error envelopes come in as `readError`.
+ * it. Knows nothing of machines; a vendor's error envelopes and its rules for retries come in as `Manners`.
  */
 import { Agent, type Dispatcher } from "undici";
-import { answerFailure, requestIdOf, rawBodyLimit, type ErrorReader } from "./answer-failure";
+import { answerFailure, requestIdOf, rawBodyLimit, type ErrorManners } from "./answer-failure";
 import { readText } from "./body-text";
 import { wireRequest, type Call } from "./call";
 import { connectionFailure, type Failure } from "./connection-failure";
@@ -11,7 +11,7 @@ import { startDeadline, type Deadline } from "./deadline";
 import type { Deps } from "./deps";
 import { DeadlineError, ProtocolError, type ErrorFacts, type MachinesError } from "./errors";
 import { redactCause, redactDeep, redactor, type Redact } from "./redact";
-import { firstHeader, retryDelay, type Headers } from "./retry-timing";
+import { firstHeader, type Headers, type RetryPolicy } from "./retry-timing";
 
 export const httpDefaults = {
   /** The whole call, all its attempts together. */
@@ -22,15 +22,21 @@ export const httpDefaults = {
   maxAnswerBytes: 32 * 1024 * 1024,
 } as const;
 
-export interface TransportSettings {
+/** How one service answers errors, and how it wants to be asked again. */
+export interface Manners extends ErrorManners {
+  retry: RetryPolicy;
+}
+
+export interface TransportSettings extends Manners {
   /** Without a slash at its end; a path prefix is kept. */
   baseUrl: URL;
   /** Sent with every request: authorization, organization. */
   headers: Readonly<Record<string, string>>;
   secrets: readonly string[];
   timeoutMs: number;
+  /** Silence within one attempt, after which it counts as lost, in milliseconds; default 25000. */
+  attemptTimeoutMs?: number;
   maxRetries: number;
-  readError: ErrorReader;
 }
 
 export interface JsonAnswer {
@@ -38,12 +44,21 @@ export interface JsonAnswer {
   /** Undefined when the answer has no body. */
   body: unknown;
   requestId?: string;
+  /** Those of `Call.keepHeaders` that came. */
+  headers?: Readonly<Record<string, string>>;
 }
 
 export interface StreamAnswer {
   body: Dispatcher.ResponseData["body"];
   /** True when an end without an error is known to be the real end, not a cut. */
   endIsCertain: boolean;
+  requestId?: string;
+}
+
+export interface BytesAnswer {
+  body: Dispatcher.ResponseData["body"];
+  /** Undefined when the answer comes in chunks. */
+  sizeBytes?: number;
   requestId?: string;
 }
 
@@ -78,11 +93,34 @@ export class Transport {
 
   /** A request whose answer is an event stream; the time limit ends with its headers, the signal stays. */
   async stream(call: Call): Promise<StreamAnswer> {
+    return this.open(call, { bodyTimeout: 0 }, (response) => this.openStream(call, response));
+  }
+
+  /** A request whose answer is bytes; the time limit ends with its headers, the signal and the limit of silence stay. */
+  async bytes(call: Call): Promise<BytesAnswer> {
+    return this.open(call, {}, ({ body, headers }) => {
+      // A download that is given up raises an error that nobody waits for any more.
+      body.on("error", () => undefined);
+      const size = firstHeader(headers, "content-length");
+      const requestId = requestIdOf(headers);
+      return {
+        value: {
+          body,
+          ...(size !== undefined && /^\d+$/.test(size) ? { sizeBytes: Number(size) } : {}),
+          ...(requestId === undefined ? {} : { requestId }),
+        },
+      };
+    });
+  }
+
+  private async open<T extends { body: Dispatcher.ResponseData["body"] }>(
+    call: Call,
+    limits: { bodyTimeout?: number },
+    accept: (response: Response) => Result<T>,
+  ): Promise<T> {
     const deadline = this.startDeadline(call);
     try {
-      const answer = await this.send(call, deadline, { bodyTimeout: 0 }, async (response) =>
-        this.openStream(call, response),
-      );
+      const answer = await this.send(call, deadline, limits, async (response) => accept(response));
       deadline.stopClock();
       answer.body.once("close", () => deadline.dispose());
       return answer;
@@ -103,6 +141,11 @@ export class Transport {
     return new kind({ ...redactDeep(rest, this.redact), cause: redactCause(cause, this.redact) });
   }
 
+  /** What the HTTP library threw while this call's answer was being read, as a typed error. */
+  connectionFailure(thrown: unknown, call: Pick<Call, "what" | "machineId">): MachinesError {
+    return this.clean(connectionFailure(thrown, this.about(call), this.#settings.advice).error);
+  }
+
   private clean(error: MachinesError): MachinesError {
     return this.error(error.constructor as new (facts: ErrorFacts) => MachinesError, {
       ...error,
@@ -118,26 +161,32 @@ export class Transport {
     accept: (response: Response) => Promise<Result<T>>,
   ): Promise<T> {
     const { baseUrl, headers } = this.#settings;
+    const silenceMs =
+      call.attemptTimeoutMs ?? this.#settings.attemptTimeoutMs ?? httpDefaults.attemptTimeoutMs;
     const request = {
       ...wireRequest(call, baseUrl, headers, this.deps.now()),
-      headersTimeout: httpDefaults.attemptTimeoutMs,
-      bodyTimeout: httpDefaults.attemptTimeoutMs,
+      headersTimeout: silenceMs,
+      bodyTimeout: silenceMs,
       ...limits,
       signal: deadline.signal,
     };
     const maxRetries = call.maxRetries ?? this.#settings.maxRetries;
+    const policy = call.retry ?? this.#settings.retry;
+    let limited = 0;
     for (let number = 0; ; number++) {
       deadline.signal.throwIfAborted();
-      const result = await this.attempt(call, request, accept);
+      const body = call.content?.open() ?? request.body;
+      const result = await this.attempt(call, { ...request, body: body ?? null }, accept);
       if ("value" in result) return result.value;
       const error = this.clean(result.error);
       this.#lastFailure.set(deadline.signal, error);
       deadline.signal.throwIfAborted();
       const remainingMs = deadline.remainingMs();
-      const attempt = { number, maxRetries, remainingMs, repeatable: true };
-      const delayMs = retryDelay(result.outcome, attempt, this.deps.random());
+      const attempt = { number, limited, maxRetries, remainingMs, repeatable: true };
+      const delayMs = policy.delay(result.outcome, attempt, this.deps.random());
       if (delayMs === undefined) throw error;
-      const count = `attempt ${String(number + 1)} of ${String(maxRetries + 1)}`;
+      limited = error.status === 429 ? limited + 1 : 0;
+      const count = `attempt ${String(number + 1)}`;
       this.deps.log(`${error.message} [${error.code}; ${count}, again in ${String(delayMs)} ms]`);
       await this.deps.sleep(delayMs, deadline.signal);
     }
@@ -154,18 +203,29 @@ export class Transport {
       const { text } = await readText(response.body, rawBodyLimit, this.redact);
       return answerFailure(
         { ...this.about(call), status: response.statusCode, headers: response.headers, text },
-        this.#settings.readError,
+        this.#settings,
         this.deps.now(),
       );
     } catch (thrown) {
-      return connectionFailure(thrown, this.about(call).trying, call.machineId);
+      return connectionFailure(thrown, this.about(call), this.#settings.advice);
     }
   }
 
   private async readJson(call: Call, response: Response): Promise<Result<JsonAnswer>> {
     const { statusCode: status, headers } = response;
     const requestId = requestIdOf(headers);
-    const answer = requestId === undefined ? { status } : { status, requestId };
+    const kept = (call.keepHeaders ?? []).map((name) => [name, firstHeader(headers, name)] as const);
+    const answer = {
+      status,
+      ...(requestId === undefined ? {} : { requestId }),
+      ...(kept.some(([, value]) => value !== undefined)
+        ? {
+            headers: Object.fromEntries(
+              kept.filter((pair): pair is [string, string] => pair[1] !== undefined),
+            ),
+          }
+        : {}),
+    };
     const { text, cut } = await readText(response.body, httpDefaults.maxAnswerBytes);
     const about = { ...this.about(call), status, requestId };
     if (cut) {
@@ -226,7 +286,7 @@ export class Transport {
     return deadline;
   }
 
-  private about(call: Call): { trying: string; machineId?: string } {
+  private about(call: Pick<Call, "what" | "machineId">): { trying: string; machineId?: string } {
     const { origin, pathname } = this.#settings.baseUrl;
     const trying = `${call.what} at ${origin}${pathname.replace(/\/+$/, "")}`;
     return call.machineId === undefined ? { trying } : { trying, machineId: call.machineId };

@@ -52,11 +52,21 @@ export function mayRetry(outcome: Outcome, repeatable: boolean): boolean {
 export interface Attempt {
   /** 0 for the first. */
   number: number;
+  /** How many answers of 429 came directly before this outcome. */
+  limited: number;
   maxRetries: number;
   /** A read, or a change with an idempotency key. */
   repeatable: boolean;
   /** What is left of the caller's time, in milliseconds. */
   remainingMs: number;
+}
+
+/** How one service wants its failures met. */
+export interface RetryPolicy {
+  /** True when the same request may succeed later: what an error says as `retryable`. */
+  mayHelp(outcome: Outcome): boolean;
+  /** Milliseconds to wait before the next attempt, or undefined to stop. `random` is from 0 to below 1. */
+  delay(outcome: Outcome, attempt: Attempt, random: number): number | undefined;
 }
 
 /** Milliseconds to wait before the next attempt, or undefined to stop. `random` is from 0 to below 1. */
@@ -67,6 +77,12 @@ export function retryDelay(outcome: Outcome, attempt: Attempt, random: number): 
   const delayMs = hint === undefined ? backoff(attempt.number, random) : afterHint(hint, random);
   return delayMs < attempt.remainingMs ? delayMs : undefined;
 }
+
+/** Everything that is repeatable is tried again, with backoff or at the service's own time. */
+export const patientRetry: RetryPolicy = {
+  mayHelp: (outcome) => mayRetry(outcome, true),
+  delay: retryDelay,
+};
 
 /** 500 ms, doubled each time up to 8 s, less up to a quarter. */
 export function backoff(failures: number, random: number): number {

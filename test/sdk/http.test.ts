@@ -1,6 +1,6 @@
 import { inspect } from "node:util";
 import { realDeps } from "../../sdk/src/deps";
-import { readErrorEnvelope } from "../../sdk/src/dedalus/error-envelope";
+import { dedalusManners } from "../../sdk/src/dedalus/manners";
 import {
   AnswerError,
   ConnectionError,
@@ -23,12 +23,12 @@ function transportTo(url: string, settings: { timeoutMs?: number; maxRetries?: n
   const deps = patientDeps();
   const transport = new Transport(
     {
+      ...dedalusManners,
       baseUrl: new URL(url),
       headers: { authorization: `Bearer ${key}` },
       secrets: [key],
       timeoutMs: 20_000,
       maxRetries: 2,
-      readError: readErrorEnvelope,
       ...settings,
     },
     deps,

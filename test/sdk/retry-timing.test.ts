@@ -65,7 +65,7 @@ describe("whether to try again", () => {
 });
 
 describe("when to try again", () => {
-  const attempt = { number: 0, maxRetries: 2, repeatable: true, remainingMs: 60_000 };
+  const attempt = { number: 0, limited: 0, maxRetries: 2, repeatable: true, remainingMs: 60_000 };
 
   test.each([
     [0, 0, 375],

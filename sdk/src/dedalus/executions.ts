@@ -2,7 +2,7 @@
 import type { z } from "zod";
 import type { CallOptions, MutationOptions } from "../call";
 import type { Transport } from "../http";
-import { fetchAs, requestBody, segment } from "./answers";
+import { fetchAs, requestBody, segment } from "../answers";
 import { listing, type Listing, type PageParams } from "./pages";
 import { runExecution, type RunOptions, type RunResult } from "./run";
 import {

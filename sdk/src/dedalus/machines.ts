@@ -1,7 +1,7 @@
 /** `client.machines`: one method per endpoint of a machine's life. */
 import type { CallOptions, MutationOptions } from "../call";
 import type { Transport } from "../http";
-import { fetchAs, requestBody, segment } from "./answers";
+import { fetchAs, requestBody, segment } from "../answers";
 import { listing, type Listing, type PageParams } from "./pages";
 import { watchMachine, type WatchOptions } from "./watch";
 import { createMachineRequest, machineAnswer, pageAnswer, updateMachineRequest, type Machine } from "./wire";

@@ -1,5 +1,5 @@
 /** Cursor pages, as pages or as one run of items. */
-import { ProtocolError } from "../errors";
+import { pagesOf, type Pages } from "../listing";
 import type { Page } from "./wire";
 
 export interface PageParams {
@@ -9,37 +9,14 @@ export interface PageParams {
   cursor?: string | undefined;
 }
 
-/** Each `for await` starts anew; nothing is asked before it. */
-export interface Listing<T> extends AsyncIterable<T> {
-  /** The pages, from the first one. */
-  pages(): AsyncIterable<Page<T>>;
-  /** The first page only; its `nextCursor` leads to the next one. */
-  page(): Promise<Page<T>>;
-}
+/** Each `for await` starts anew; nothing is asked before it. A page's `nextCursor` leads to the next one. */
+export type Listing<T> = Pages<T, Page<T>>;
 
-export function listing<T>(fetchPage: (cursor?: string) => Promise<Page<T>>, first?: string): Listing<T> {
-  async function* pages(): AsyncGenerator<Page<T>, void> {
-    const asked = new Set<string>();
-    for (let cursor = first; ;) {
-      if (cursor !== undefined) asked.add(cursor);
-      const page = await fetchPage(cursor);
-      yield page;
-      cursor = page.nextCursor;
-      // An empty page ends the list whatever its cursor says, as in the vendor's own clients.
-      if (cursor === undefined || page.items.length === 0) return;
-      if (asked.has(cursor)) {
-        throw new ProtocolError({
-          message: "the service answered the same page cursor twice, so the list would never end",
-          code: "repeated_cursor",
-        });
-      }
-    }
-  }
-  return {
-    page: () => fetchPage(first),
-    pages,
-    async *[Symbol.asyncIterator]() {
-      for await (const page of pages()) yield* page.items;
-    },
-  };
-}
+export const listing = <T>(fetch: (cursor?: string) => Promise<Page<T>>, first?: string): Listing<T> =>
+  pagesOf<T, Page<T>, string>({
+    fetch,
+    items: (page) => page.items,
+    // An empty page ends the list whatever its cursor says, as in the vendor's own clients.
+    next: (page) => (page.items.length === 0 ? undefined : page.nextCursor),
+    first,
+  });

@@ -2,7 +2,8 @@
 import { UsageError } from "../errors";
 import { httpDefaults, type TransportSettings } from "../http";
 import { retryDefaults } from "../retry-timing";
-import { readErrorEnvelope } from "./error-envelope";
+import { atLeast, headerText, readBaseUrl } from "../setting-values";
+import { dedalusManners } from "./manners";
 
 export const defaultBaseUrl = "https://dcs.dedaluslabs.ai";
 
@@ -25,7 +26,10 @@ type Environment = Readonly<Record<string, string | undefined>>;
 
 /** @throws UsageError `missing_api_key`, `invalid_api_key`, `invalid_base_url`, `invalid_argument` */
 export function transportSettings(given: DedalusSettings, environment: Environment): TransportSettings {
-  const baseUrl = readBaseUrl(given.baseUrl || environment.DEDALUS_BASE_URL || defaultBaseUrl);
+  const baseUrl = readBaseUrl(given.baseUrl || environment.DEDALUS_BASE_URL || defaultBaseUrl, {
+    example: defaultBaseUrl,
+    names: "baseUrl or DEDALUS_BASE_URL",
+  });
   // A key given in the program is meant for this service; one from the environment may belong to another.
   const explicit = Boolean(given.apiKey) || Boolean(given.xApiKey);
   const apiKey = explicit ? given.apiKey : environment.DEDALUS_API_KEY;
@@ -44,44 +48,11 @@ export function transportSettings(given: DedalusSettings, environment: Environme
     headers["x-dedalus-org-id"] = headerText("the organization id", "invalid_argument", organizationId);
   }
   return {
+    ...dedalusManners,
     baseUrl,
     headers,
     secrets: [apiKey, xApiKey].filter((key) => key !== undefined && key !== "") as string[],
     timeoutMs: atLeast("timeoutMs", 1, given.timeoutMs ?? httpDefaults.timeoutMs),
     maxRetries: atLeast("maxRetries", 0, given.maxRetries ?? retryDefaults.maxRetries),
-    readError: readErrorEnvelope,
   };
-}
-
-function readBaseUrl(text: string): URL {
-  const url = URL.canParse(text) ? new URL(text) : undefined;
-  const problem = !url
-    ? "it is no URL"
-    : url.protocol !== "http:" && url.protocol !== "https:"
-      ? "it must start with http:// or https://"
-      : url.username || url.password
-        ? "it must hold no user name or password; give the key as apiKey"
-        : url.search || url.hash
-          ? "it must have no query and no fragment"
-          : undefined;
-  if (url && !problem) return url;
-  throw new UsageError({
-    // The text itself stays out: it may hold a password.
-    message: `the base URL is not usable: ${problem ?? ""}. Write it like ${defaultBaseUrl} (baseUrl or DEDALUS_BASE_URL).`,
-    code: "invalid_base_url",
-  });
-}
-
-function headerText(what: string, code: string, value: string): string {
-  if (/^[\x21-\x7e]+$/.test(value)) return value;
-  throw new UsageError({
-    message: `${what} holds a space, a line break or another character that a header cannot carry; was it copied whole?`,
-    code,
-  });
-}
-
-function atLeast(name: string, least: number, value: number): number {
-  if (value >= least) return value;
-  const message = `${name} must be a number of at least ${String(least)}, not ${String(value)}`;
-  throw new UsageError({ message, code: "invalid_argument" });
 }

@@ -1,10 +1,9 @@
 /** One connection to a machine's status stream: its new views, and how it ended. */
-import { connectionFailure } from "../connection-failure";
 import { MachinesError, NotFoundError } from "../errors";
 import type { CallOptions } from "../call";
 import type { Transport } from "../http";
 import { readEventBatches } from "../sse";
-import { segment } from "./answers";
+import { segment } from "../answers";
 import { readStatusEvent } from "./watch-event";
 import type { WatchProgress } from "./watch-progress";
 import type { Machine } from "./wire";
@@ -65,15 +64,16 @@ export async function* followStream(
     return { kind: "ended", certain: stream.endIsCertain };
   } catch (thrown) {
     signal.throwIfAborted();
-    return judge(thrown, machineId, reached, expectsNothing());
+    return judge(asError(transport, machineId, thrown), reached, expectsNothing());
   }
 }
 
-function judge(thrown: unknown, machineId: string, reached: boolean, expectsNothing: boolean): ConnectionEnd {
-  const error =
-    thrown instanceof MachinesError
-      ? thrown
-      : connectionFailure(thrown, `watch machine ${machineId}`, machineId).error;
+const asError = (transport: Transport, machineId: string, thrown: unknown): MachinesError =>
+  thrown instanceof MachinesError
+    ? thrown
+    : transport.connectionFailure(thrown, { what: `watch machine ${machineId}`, machineId });
+
+function judge(error: MachinesError, reached: boolean, expectsNothing: boolean): ConnectionEnd {
   if (error.code === "stream_silent" && expectsNothing) return { kind: "quiet" };
   if (error instanceof NotFoundError || error.status === 405 || error.status === 501)
     return { kind: "noStream" };

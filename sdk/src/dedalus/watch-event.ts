@@ -2,7 +2,7 @@
 import { AnswerError, ProtocolError } from "../errors";
 import type { Transport } from "../http";
 import type { ServerEvent } from "../sse";
-import { issues } from "./answers";
+import { issues } from "../answers";
 import { readErrorEnvelope } from "./error-envelope";
 import { machineAnswer, type Machine } from "./wire";
 

@@ -1,8 +1,18 @@
 /** From the transport's answers to typed values: the schema check, path segments, arguments. */
 import type { z } from "zod";
-import { ProtocolError, UsageError } from "../errors";
-import type { Call } from "../call";
-import type { JsonAnswer, Transport } from "../http";
+import { ProtocolError, UsageError } from "./errors";
+import type { Call } from "./call";
+import type { JsonAnswer, Transport } from "./http";
+
+/** Sends and reads. @throws ProtocolError `unexpected_answer` */
+export async function fetchValue<T>(
+  transport: Transport,
+  schema: z.ZodType<T>,
+  call: Call,
+): Promise<{ value: T; answer: JsonAnswer }> {
+  const answer = await transport.json(call);
+  return { value: parseAnswer(transport, schema, answer, call), answer };
+}
 
 /** Sends and reads; the request id of the answer goes into the value. @throws ProtocolError `unexpected_answer` */
 export async function fetchAs<T extends object>(
@@ -10,8 +20,7 @@ export async function fetchAs<T extends object>(
   schema: z.ZodType<T>,
   call: Call,
 ): Promise<T & { requestId?: string }> {
-  const answer = await transport.json(call);
-  const value = parseAnswer(transport, schema, answer, call);
+  const { value, answer } = await fetchValue(transport, schema, call);
   return answer.requestId === undefined ? value : { ...value, requestId: answer.requestId };
 }
 

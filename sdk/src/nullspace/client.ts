@@ -1,0 +1,44 @@
+/** The client of a Nullspace service, hosted or self-hosted, or of anything that speaks its API. */
+import { realDeps, type Deps } from "../deps";
+import { Transport } from "../http";
+import type { NullspaceContext } from "./context";
+import { realPlaces } from "./credentials";
+import { transportSettings, type NullspaceSettings } from "./settings";
+
+export interface NullspaceClientOptions extends NullspaceSettings {
+  /** Called with one line for each retry and each dropped stream; default nothing is logged. Lines never hold a key. */
+  log?: ((line: string) => void) | undefined;
+  /** Clock, waiting and chance, for tests; default the real ones. */
+  deps?: Partial<Deps> | undefined;
+}
+
+/**
+ * Typed access to a Nullspace service. Settings that are not given are looked for when the client is made.
+ *
+ * @throws UsageError `missing_api_key`, `invalid_api_key`, `invalid_base_url`, `invalid_argument`
+ */
+export class NullspaceClient {
+  private readonly context: NullspaceContext;
+
+  constructor(options: NullspaceClientOptions = {}) {
+    const deps: Deps = { ...realDeps, ...(options.log ? { log: options.log } : {}), ...options.deps };
+    const settings = transportSettings(options, realPlaces());
+    const transport = new Transport(settings, deps);
+    this.context = {
+      transport,
+      baseUrl: settings.baseUrl,
+      authHeaders: () => settings.headers,
+      redact: transport.redact,
+      deps,
+    };
+  }
+
+  /** Closes all connections at once; calls and streams under way fail with `client_closed`. */
+  async close(): Promise<void> {
+    await this.context.transport.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}
