@@ -1,7 +1,7 @@
 /** The control plane: opens the store, brings every machine's actor to life, and answers what the dialects ask. */
 import { RevisionLog } from "../events";
 import { Faults } from "../faults";
-import { type Database, machineFromRow, openStore, type StoreOptions } from "../store/store";
+import { type Database, flavorOf, machineFromRow, openStore, type StoreOptions } from "../store/store";
 import { EngineWebhooks } from "../webhooks/webhooks";
 import { Actors } from "./actors";
 import { Capacity, type CapacityLimits, hostCapacity } from "./capacity";
@@ -36,6 +36,7 @@ export interface EngineOptions extends StoreOptions {
 
 /** How long a destroyed machine can still be read, in milliseconds: a day. */
 const keepDestroyedMs = 86_400_000;
+const keepEventsMs = 90 * 86_400_000;
 const pruneEveryMs = 3_600_000;
 
 /**
@@ -59,12 +60,13 @@ class Engine implements ControlPlane {
   readonly snapshots = new EngineSnapshots();
   readonly processes: EngineProcesses;
   readonly files: MachineFiles;
-  readonly lifecycle = new EngineLifecycleLog();
+  readonly lifecycle: EngineLifecycleLog;
   readonly webhooks: EngineWebhooks;
   private readonly actors: Actors;
   private readonly host: Host;
   private readonly idempotency: Idempotency;
   private readonly pruning: NodeJS.Timeout;
+  private readonly eventRetentionMs: number;
   private closed = false;
 
   constructor(
@@ -74,9 +76,15 @@ class Engine implements ControlPlane {
     const { driver } = options;
     const now = options.now ?? (() => new Date());
     const report = options.report ?? (() => undefined);
+    this.eventRetentionMs = options.eventRetentionMs ?? keepEventsMs;
     this.idempotency = new Idempotency(db, now);
+    this.lifecycle = new EngineLifecycleLog({
+      ...{ db, now, report },
+      flavor: flavorOf(options),
+      webhooks: () => this.webhooks,
+    });
     this.host = {
-      ...{ db, driver, now, report },
+      ...{ db, driver, now, report, lifecycle: this.lifecycle },
       log: new RevisionLog(db),
       faults: options.faults ?? new Faults(),
       capacity: new Capacity(options.capacity ?? hostCapacity()),
@@ -111,6 +119,7 @@ class Engine implements ControlPlane {
     this.closed = true;
     clearInterval(this.pruning);
     await this.actors.close();
+    await this.lifecycle.close();
     await this.webhooks.close();
     await this.executions.close();
     await this.host.driver.close();
@@ -122,6 +131,7 @@ class Engine implements ControlPlane {
   /** Finds every machine of an earlier life, starts again what died with it, and clears up what nobody knows. */
   async recover(): Promise<void> {
     const { driver, capacity, report } = this.host;
+    await this.lifecycle.open();
     const rows = await this.db.selectFrom("machines").selectAll().where("phase", "!=", "destroyed").execute();
     const machines = rows.map(machineFromRow);
     const swept = await driver.sweep(new Set(machines.map((machine) => machine.id)), new Set());
@@ -150,6 +160,7 @@ class Engine implements ControlPlane {
     try {
       await this.idempotency.prune();
       await this.executions.prune();
+      await this.lifecycle.prune(new Date(this.host.now().getTime() - this.eventRetentionMs));
       const before = new Date(this.host.now().getTime() - keepDestroyedMs).toISOString();
       const gone = await this.db
         .selectFrom("machines")

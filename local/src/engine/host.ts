@@ -4,6 +4,7 @@ import type { Faults } from "../faults";
 import type { Database } from "../store/store";
 import type { Capacity } from "./capacity";
 import type { Driver } from "./driver";
+import type { EngineLifecycleLog } from "./lifecycle-log";
 import type { MachineRecord } from "./record";
 
 /** What the actor tells the part that runs commands. */
@@ -21,6 +22,7 @@ export interface ExecutionHooks {
 export interface Host {
   readonly db: Database;
   readonly log: RevisionLog;
+  readonly lifecycle: EngineLifecycleLog;
   readonly driver: Driver;
   readonly faults: Faults;
   readonly capacity: Capacity;

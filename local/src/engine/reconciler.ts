@@ -12,6 +12,7 @@ import { nextDeadline } from "./deadlines";
 import { DiskTurns } from "./disk-turns";
 import { type Driver, DriverError, type MachineSpec } from "./driver";
 import type { Host } from "./host";
+import { lifecycleEvents } from "./lifecycle-events";
 import { desire, move, nextStep, type Observation, restarted, type Step } from "./machine";
 import type { MachineRecord } from "./record";
 
@@ -32,6 +33,8 @@ export class MachineActor {
   private readonly alarm: Alarm;
   private stopWatching: (() => void) | undefined;
   private exits: number[] = [];
+  /** As it was last read or written. */
+  private known: MachineRecord | undefined;
   /** Whoever reads or changes the machine's disk as a whole takes a turn: a start, a stop, a snapshot. */
   readonly disk = new DiskTurns();
 
@@ -66,18 +69,35 @@ export class MachineActor {
       .where("id", "=", this.id)
       .executeTakeFirst();
     if (!row) throw new Refusal("machine_not_found", `machine ${this.id} does not exist`);
-    return machineFromRow(row);
+    return (this.known = machineFromRow(row));
   }
 
-  /** Writes a new revision, and what belongs to it, in one transaction; then tells the log and goes on. */
-  async commit(next: MachineRecord, withIt?: (tx: Tx) => Promise<void>): Promise<void> {
-    await this.host.db.transaction().execute(async (tx) => {
+  /**
+   * Writes a new revision, what belongs to it, and the events that report it, in one transaction; then tells the logs and
+   * goes on. Call it inside `exclusive`.
+   * @param facts goes into the metadata of the event that ends an operation
+   */
+  async commit(
+    next: MachineRecord,
+    withIt?: (tx: Tx) => Promise<void>,
+    facts?: Record<string, unknown>,
+  ): Promise<void> {
+    const before = await this.before(next);
+    await this.host.lifecycle.transact(async (tx) => {
       await saveRevision(tx, next);
       await withIt?.(tx);
+      return lifecycleEvents(before, next, facts);
     });
+    this.known = next;
     this.host.log.publish(next);
     if (next.phase === "destroying") this.operation.abort();
     this.poke();
+  }
+
+  /** The revision that this one follows. */
+  private async before(next: MachineRecord): Promise<MachineRecord | undefined> {
+    if (next.revision === 1) return undefined;
+    return this.known?.revision === next.revision - 1 ? this.known : this.load();
   }
 
   /** Says that there may be something to do. */

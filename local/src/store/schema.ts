@@ -65,9 +65,9 @@ export interface SnapshotsTable {
   env: string;
 }
 
-/** Append-only; `seq` increases in the order of the commits. */
+/** Append-only; `seq` increases in the order of the commits, by one. Old events go from its beginning. */
 export interface LifecycleEventsTable {
-  seq: Generated<number>;
+  seq: number;
   id: string;
   occurred_at: string;
   operation: LifecycleOperation;

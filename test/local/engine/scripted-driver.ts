@@ -51,6 +51,10 @@ export class ScriptedDriver implements Driver {
     return () => this.listeners.delete(id);
   }
 
+  isWatched(id: string): boolean {
+    return this.listeners.has(id);
+  }
+
   /** The machine's processes end by themselves. */
   crash(id: string, words: string): void {
     this.world.of(id).running = false;

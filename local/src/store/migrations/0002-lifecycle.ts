@@ -62,7 +62,10 @@ export const lifecycle = (flavor: Flavor): Migration => ({
       .execute();
     await index("snapshots", ["machine_id"]);
 
-    await withSeq(db.schema.createTable("lifecycle_events"))
+    await db.schema
+      .createTable("lifecycle_events")
+      // Given by the log itself, without a gap: see lifecycle-log.ts.
+      .addColumn("seq", flavor.big, (c) => c.primaryKey())
       .addColumn("id", "text", (c) => c.notNull().unique())
       .addColumn("occurred_at", "text", (c) => c.notNull())
       .addColumn("operation", "text", (c) => c.notNull())
@@ -77,15 +80,14 @@ export const lifecycle = (flavor: Flavor): Migration => ({
       .addColumn("error_message", "text")
       .addColumn("metadata", "text", (c) => c.notNull())
       .execute();
-    for (const column of [
-      "occurred_at",
-      "operation",
-      "status",
-      "snapshot_id",
-      "source_machine_id",
-      "target_machine_id",
+    for (const columns of [
+      ["occurred_at"],
+      ["operation"],
+      ["status"],
+      ["operation", "status"],
+      ["snapshot_id"],
     ]) {
-      await index("lifecycle_events", [column, "seq"]);
+      await index("lifecycle_events", [...columns, "seq"]);
     }
     await db.schema
       .createTable("lifecycle_machines")
@@ -124,6 +126,7 @@ export const lifecycle = (flavor: Flavor): Migration => ({
       .execute();
     await index("deliveries", ["webhook_id", "seq"]);
     await index("deliveries", ["delivery_status", "next_attempt_at"]);
+    await index("deliveries", ["event_seq"]);
     await db.schema
       .createTable("delivery_attempts")
       .addColumn("id", "text", (c) => c.notNull().unique())
