@@ -64,6 +64,10 @@ export interface ExecSpec {
   command: string[];
   /** Default: root's home. */
   cwd?: string;
+  /** The folder is made where there is none. */
+  makeCwd?: boolean;
+  /** A program that is not there is exit code 127 with words on stderr, as at a prompt; default: it is a `startError`. */
+  asAtPrompt?: boolean;
   /** Names as a shell exports them: letters, digits and _. Values never stand on a command line. */
   env: Record<string, string>;
   stdin?: string;
@@ -81,6 +85,8 @@ export interface RunningExec {
   /** Output files, appended to by the command itself. Offsets never move, also when old bytes were dropped. */
   readonly stdoutPath: string;
   readonly stderrPath: string;
+  /** True when the command itself has begun to run, false when it has ended without. Absent: it has begun. */
+  begun?(): Promise<boolean>;
   /**
    * Resolves when the command has ended (also when it was killed or its machine went); never rejects. After `close` of
    * the driver it stays as it is.

@@ -5,7 +5,8 @@ import type { ExecutionEventsTable, ExecutionsTable } from "../store/schema";
 import type { PageRequest, PageResult } from "./control-plane";
 import { pageOf, positionOf } from "./cursor";
 import type { ExecExit } from "./driver";
-import { emptyEvent, type Ending } from "./execution-run";
+import type { Ending } from "./execution-run";
+import { emptyEvent } from "./processes/recorder";
 import type { ExecutionRecord } from "./record";
 
 /** How long a finished execution can be read, in milliseconds: a day. */
@@ -17,6 +18,28 @@ export interface Launch {
   stdin?: string;
 }
 
+/** What a process has and an execution of the Dedalus dialect has not. */
+export interface ProcessTraits {
+  /** JSON of { cols, rows, sessionId }. */
+  terminal: string | null;
+  openStdin: boolean;
+  display: string | null;
+}
+
+/** An execution with what its callers know it by. */
+export interface NumberedExecution {
+  pid: number;
+  /** As its user wrote it. */
+  display: string;
+  record: ExecutionRecord;
+}
+
+/** What every command of a machine gets. */
+export interface MachineDefaults {
+  env: Record<string, string>;
+  cwd: string | null;
+}
+
 type Result = Pick<ExecutionsTable, "status"> &
   Partial<Pick<ExecutionsTable, "exit_code" | "signal" | "error_code" | "error_message">>;
 
@@ -26,8 +49,14 @@ export class ExecutionStore {
     private readonly now: () => Date,
   ) {}
 
-  async insert(tx: Tx, record: ExecutionRecord, launch: Launch): Promise<void> {
-    await tx
+  /** Answers its number. */
+  async insert(
+    tx: Tx,
+    record: ExecutionRecord,
+    launch: Launch | null,
+    traits: ProcessTraits = { terminal: null, openStdin: false, display: null },
+  ): Promise<number> {
+    const { seq } = await tx
       .insertInto("executions")
       .values({
         id: record.id,
@@ -38,16 +67,30 @@ export class ExecutionStore {
         env_keys: JSON.stringify(record.envKeys),
         timeout_ms: record.timeoutMs,
         created_at: record.createdAt,
+        started_at: record.startedAt,
         stdout_bytes: 0,
         stderr_bytes: 0,
         stdout_truncated: 0,
         stderr_truncated: 0,
-        launch: JSON.stringify(launch),
-        terminal: null,
-        display: null,
+        launch: launch === null ? null : JSON.stringify(launch),
+        terminal: traits.terminal,
+        open_stdin: traits.openStdin ? 1 : 0,
+        display: traits.display,
       })
-      .execute();
+      .returning("seq")
+      .executeTakeFirstOrThrow();
     await this.report(tx, record.id, 1, { status: record.status });
+    return seq;
+  }
+
+  /** May hold secrets. */
+  async machineDefaults(db: Database | Tx, machineId: string): Promise<MachineDefaults> {
+    const row = await db
+      .selectFrom("machines")
+      .select(["env", "cwd"])
+      .where("id", "=", machineId)
+      .executeTakeFirst();
+    return { env: JSON.parse(row?.env ?? "{}") as Record<string, string>, cwd: row?.cwd ?? null };
   }
 
   async find(machineId: string, executionId: string): Promise<ExecutionRecord | undefined> {
@@ -95,20 +138,24 @@ export class ExecutionStore {
     return rows.map((row) => row.id);
   }
 
-  async running(): Promise<ExecutionRecord[]> {
+  async running(): Promise<NumberedExecution[]> {
     const rows = await this.db.selectFrom("executions").selectAll().where("status", "=", "running").execute();
-    return rows.map(executionFromRow);
+    return rows.map(numbered);
   }
 
   /** An execution that has not ended, with what it is to be started with. */
-  async toStart(executionId: string): Promise<{ record: ExecutionRecord; launch: Launch } | undefined> {
-    const row: Selectable<ExecutionsTable> | undefined = await this.db
+  async toStart(
+    executionId: string,
+  ): Promise<(NumberedExecution & { launch: Launch; defaults: MachineDefaults }) | undefined> {
+    const row = await this.db
       .selectFrom("executions")
       .selectAll()
       .where("id", "=", executionId)
       .where("completed_at", "is", null)
       .executeTakeFirst();
-    return row && { record: executionFromRow(row), launch: JSON.parse(row.launch ?? '{"env":{}}') as Launch };
+    if (!row) return undefined;
+    const launch = JSON.parse(row.launch ?? '{"env":{}}') as Launch;
+    return { ...numbered(row), launch, defaults: await this.machineDefaults(this.db, row.machine_id) };
   }
 
   /** Returns when it started. */
@@ -205,6 +252,16 @@ export class ExecutionStore {
       .execute();
   }
 }
+
+const numbered = (row: Selectable<ExecutionsTable>): NumberedExecution => ({
+  pid: row.seq,
+  display: displayOf(row),
+  record: executionFromRow(row),
+});
+
+/** The command as its user wrote it. */
+export const displayOf = (row: Pick<Selectable<ExecutionsTable>, "display" | "command">): string =>
+  row.display ?? (JSON.parse(row.command) as string[]).join(" ");
 
 const failureWords = (ending: Ending) =>
   ending.status === "failed"

@@ -17,16 +17,19 @@ import { Refusal } from "./control-plane";
 import { cursorAt, positionOf } from "./cursor";
 import type { Driver, ExecSpec, RunningExec } from "./driver";
 import { ExecutionRun } from "./execution-run";
-import { ExecutionStore, type Launch } from "./execution-store";
+import { ExecutionStore, type Launch, type MachineDefaults, type NumberedExecution } from "./execution-store";
 import type { Idempotency } from "./idempotency";
 import { newId } from "./id";
 import { desire, invalidState } from "./machine";
 import { textBetween } from "./output";
+import type { NewProcess } from "./processes/api";
+import { ProcessStore, sessionOf } from "./processes/process-store";
+import { Pulse } from "./processes/pulse";
+import { keepOutputBytes } from "./processes/recorder";
 import type { ExecutionHooks, MachineActor } from "./reconciler";
 import type { ExecutionEventRecord, ExecutionRecord, MachineRecord } from "./record";
 
-/** Bytes of each stream that are kept: the newest 8 MiB. */
-export const keepOutputBytes = 8 * 1_048_576;
+export { keepOutputBytes };
 /** When to ask again about an execution whose machine wakes. */
 export const wakeRetryMs = 250;
 
@@ -43,13 +46,22 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
   /** Running commands by machine and id. */
   private readonly runs = new Map<string, Map<string, ExecutionRun>>();
   private readonly launching = new Map<string, Promise<void>>();
-  /** Machines in which a command is being started just now. */
-  private readonly starting = new Set<string>();
+  /** By number: those that run, and those that ended while somebody still reads what they wrote. */
+  private readonly byPid = new Map<number, ExecutionRun>();
+  /** Machines in which a command is being started just now, and how many. */
+  private readonly starting = new Map<string, number>();
+  /** Machines whose processes are being ended, and why. */
+  private readonly stopping = new Map<string, string>();
+  /** Beats when an execution starts or ends. */
+  readonly pulse = new Pulse();
+  /** The same executions, as their callers by number see them. */
+  readonly processes: ProcessStore;
   private readonly store: ExecutionStore;
   private closed = false;
 
   constructor(private readonly host: ExecutionsHost) {
     this.store = new ExecutionStore(host.db, host.now);
+    this.processes = new ProcessStore(host.db, host.now);
   }
 
   // ------------------------------------------------------------- what the dialects ask
@@ -112,13 +124,17 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
       const gone = { stdoutTruncated: record.stdoutBytes > 0, stderrTruncated: record.stderrBytes > 0 };
       return { record: { ...record, ...gone }, stdout: "", stderr: "" };
     }
+    const cut = {
+      stdoutTruncated: record.stdoutBytes > keepOutputBytes,
+      stderrTruncated: record.stderrBytes > keepOutputBytes,
+    };
     const read = (path: string, bytes: number) =>
       textBetween(path, Math.max(0, bytes - keepOutputBytes), bytes);
     const [stdout, stderr] = await Promise.all([
       read(exec.stdoutPath, record.stdoutBytes),
       read(exec.stderrPath, record.stderrBytes),
     ]);
-    return { record, stdout, stderr };
+    return { record: { ...record, ...cut }, stdout, stderr };
   }
 
   async events(
@@ -172,8 +188,78 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
       await run.finished;
     } else {
       await this.store.endUnstarted([executionId], { status: "cancelled" });
+      this.pulse.beat();
     }
     return this.get(machineId, executionId);
+  }
+
+  // ------------------------------------------------------------- what `Processes` asks
+
+  /** @throws Refusal machine_not_found. */
+  async requireMachine(machineId: string): Promise<void> {
+    await (await this.host.actor(machineId)).load();
+  }
+
+  /**
+   * Starts a command at once, in a machine that runs. Until somebody reads it, and for a while after, all of its output
+   * is kept for `holdMs`. @throws DriverError as the driver's exec does.
+   */
+  async begin(machineId: string, spec: NewProcess, holdMs: number): Promise<ExecutionRun> {
+    const at = this.host.now().toISOString();
+    const execution: ExecutionRecord = {
+      ...newExecution(machineId, { ...spec, env: spec.env ?? {} }, "running", at),
+      startedAt: at,
+    };
+    this.countStarting(machineId, 1);
+    try {
+      const traits = {
+        terminal: spec.terminal
+          ? JSON.stringify({ ...spec.terminal, sessionId: sessionOf(execution.id) })
+          : null,
+        openStdin: spec.stdin === "open" || spec.terminal !== undefined,
+        display: spec.display ?? null,
+      };
+      // In the store before it runs, so that it is found again after a kill -9; its variables never get there.
+      const { pid, defaults } = await this.host.db.transaction().execute(async (tx) => ({
+        pid: await this.store.insert(tx, execution, null, traits),
+        defaults: await this.store.machineDefaults(tx, machineId),
+      }));
+      const exec = await this.exec(execution, {
+        ...execSpec(execution, { env: spec.env ?? {} }, defaults),
+        asAtPrompt: true,
+        ...(spec.stdin === "open" && !spec.terminal ? { openStdin: true } : {}),
+        ...(spec.terminal ? { terminal: spec.terminal } : {}),
+      });
+      const display = spec.display ?? spec.command.join(" ");
+      const run = this.follow({ pid, display, record: execution }, exec);
+      run.recorder.hold({ stdout: 0, stderr: 0 }).release(holdMs);
+      const why = this.stopping.get(machineId);
+      if (why !== undefined) run.expectEnd(machineStopped(why));
+      return run;
+    } finally {
+      this.countStarting(machineId, -1);
+    }
+  }
+
+  /** The run of a command; one that has ended only while somebody reads it. */
+  runOf(machineId: string, pid: number): ExecutionRun | undefined {
+    const run = this.byPid.get(pid);
+    return run?.options.machineId === machineId ? run : undefined;
+  }
+
+  /** From memory: the commands that run in a machine. */
+  runningCommands(machineId: string): { pid: number; command: string }[] {
+    const runs = [...(this.runs.get(machineId)?.values() ?? [])];
+    return runs.map(({ options: { pid, command } }) => ({ pid, command }));
+  }
+
+  private async exec(record: ExecutionRecord, spec: ExecSpec): Promise<RunningExec> {
+    try {
+      return await this.host.driver.exec(spec);
+    } catch (error) {
+      await this.startFailed(record.id, error);
+      throw error;
+    }
   }
 
   // ------------------------------------------------------------- what the actors tell
@@ -183,6 +269,7 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
   }
 
   machineRuns(machineId: string): void {
+    this.stopping.delete(machineId);
     if (this.closed || this.launching.has(machineId)) return;
     const launch = this.launchAll(machineId)
       .catch((error: unknown) => {
@@ -190,15 +277,13 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
       })
       .finally(() => {
         this.launching.delete(machineId);
-        this.starting.delete(machineId);
       });
     this.launching.set(machineId, launch);
   }
 
   machineStops(machineId: string, why: string): void {
-    for (const run of this.runs.get(machineId)?.values() ?? []) {
-      run.expectEnd({ status: "failed", errorCode: "MACHINE_STOPPED", errorMessage: why });
-    }
+    this.stopping.set(machineId, why);
+    for (const run of this.runs.get(machineId)?.values() ?? []) run.expectEnd(machineStopped(why));
   }
 
   machineRests(machine: MachineRecord): void {
@@ -216,6 +301,7 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
           errorMessage: why,
         }),
       )
+      .then(() => this.pulse.beat())
       .catch((error: unknown) => {
         this.host.report(`machine ${machine.id}: could not fail its waiting commands`, error);
       });
@@ -225,9 +311,10 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
 
   /** Finds the commands of an earlier life again. Call it before any actor goes on. */
   async resume(): Promise<void> {
-    for (const record of await this.store.running()) {
+    for (const found of await this.store.running()) {
+      const { record } = found;
       const exec = await this.host.driver.attachExec(record.machineId, record.id);
-      if (exec) this.follow(record, exec);
+      if (exec) this.follow(found, exec);
       else {
         await this.store.endUnstarted([record.id], {
           status: "failed",
@@ -252,16 +339,15 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
   async close(): Promise<void> {
     this.closed = true;
     await Promise.all(this.launching.values());
-    await Promise.all(
-      [...this.runs.values()].flatMap((runs) => [...runs.values()].map((run) => run.close())),
-    );
+    await Promise.all([...this.byPid.values()].map((run) => run.close()));
+    this.pulse.beat();
+  }
+
+  get isClosed(): boolean {
+    return this.closed;
   }
 
   // ------------------------------------------------------------- inside
-
-  private async requireMachine(machineId: string): Promise<void> {
-    await (await this.host.actor(machineId)).load();
-  }
 
   private async launchAll(machineId: string): Promise<void> {
     for (
@@ -269,58 +355,78 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
       ids.length > 0;
       ids = await this.store.unstarted(machineId)
     ) {
-      this.starting.add(machineId);
-      for (const id of ids) {
-        if (this.closed) return;
-        await this.launch(machineId, id);
+      this.countStarting(machineId, 1);
+      try {
+        for (const id of ids) {
+          if (this.closed) return;
+          await this.launch(machineId, id);
+        }
+      } finally {
+        this.countStarting(machineId, -1);
       }
     }
   }
 
   private async launch(machineId: string, executionId: string): Promise<void> {
-    const { driver, report } = this.host;
+    const { driver } = this.host;
     const found = await this.store.toStart(executionId);
     if (!found) return;
-    const { record, launch } = found;
+    const { record, launch, defaults } = found;
     try {
       // It may have been started just before a kill -9, with nobody left to write that down.
       const exec =
-        (await driver.attachExec(machineId, executionId)) ?? (await driver.exec(execSpec(record, launch)));
-      this.follow({ ...record, startedAt: await this.store.started(executionId) }, exec);
+        (await driver.attachExec(machineId, executionId)) ??
+        (await driver.exec(execSpec(record, launch, defaults)));
+      this.follow(
+        { ...found, record: { ...record, startedAt: await this.store.started(executionId) } },
+        exec,
+      );
     } catch (error) {
-      report(`execution ${executionId}: could not be started`, error);
-      await this.store.endUnstarted([executionId], {
-        status: "failed",
-        errorCode: "EXECUTION_START_FAILED",
-        errorMessage: error instanceof Error ? error.message : String(error),
-      });
+      await this.startFailed(executionId, error);
     }
   }
 
-  private follow(record: ExecutionRecord, exec: RunningExec): void {
+  private async startFailed(executionId: string, error: unknown): Promise<void> {
+    this.host.report(`execution ${executionId}: could not be started`, error);
+    await this.store.endUnstarted([executionId], {
+      status: "failed",
+      errorCode: "EXECUTION_START_FAILED",
+      errorMessage: error instanceof Error ? error.message : String(error),
+    });
+    this.pulse.beat();
+  }
+
+  private countStarting(machineId: string, by: 1 | -1): void {
+    const count = (this.starting.get(machineId) ?? 0) + by;
+    if (count > 0) this.starting.set(machineId, count);
+    else this.starting.delete(machineId);
+  }
+
+  private follow({ pid, display, record }: NumberedExecution, exec: RunningExec): ExecutionRun {
     const { db, now, report } = this.host;
     const spentMs = now().getTime() - Date.parse(record.startedAt ?? record.createdAt);
     const run: ExecutionRun = new ExecutionRun(
       {
-        db,
-        executionId: record.id,
-        exec,
-        now,
-        report,
-        keepBytes: keepOutputBytes,
+        ...{ db, exec, now, report, pid, executionId: record.id, machineId: record.machineId },
+        command: display,
         timeoutMs: record.timeoutMs === null ? null : record.timeoutMs - spentMs,
       },
-      (tx, exit, ending) => this.store.ended(tx, record.id, run.nextSequence(), exit, ending),
+      (tx, exit, ending) => this.store.ended(tx, record.id, run.recorder.nextSequence(), exit, ending),
     );
     const runs = this.runs.get(record.machineId) ?? new Map<string, ExecutionRun>();
     this.runs.set(record.machineId, runs.set(record.id, run));
+    this.byPid.set(pid, run);
     void run.finished.then(() => this.ended(record));
+    void run.recorder.untilIdle().then(() => this.byPid.delete(pid));
+    this.pulse.beat();
+    return run;
   }
 
   private async ended(record: ExecutionRecord): Promise<void> {
     const runs = this.runs.get(record.machineId);
     runs?.delete(record.id);
     if (runs?.size === 0) this.runs.delete(record.machineId);
+    this.pulse.beat();
     if (this.closed) return;
     try {
       const actor = await this.host.actor(record.machineId);
@@ -338,8 +444,8 @@ const asleep = (machine: MachineRecord): boolean =>
 
 const newExecution = (
   machineId: string,
-  spec: NewExecution,
-  status: "queued" | "wake_in_progress",
+  spec: Pick<NewExecution, "command" | "cwd" | "env" | "timeoutMs">,
+  status: "queued" | "wake_in_progress" | "running",
   at: string,
 ): ExecutionRecord => ({
   id: newId("exec_"),
@@ -363,11 +469,19 @@ const newExecution = (
   stderrTruncated: false,
 });
 
-const execSpec = (record: ExecutionRecord, { env, stdin }: Launch): ExecSpec => ({
-  executionId: record.id,
-  machineId: record.machineId,
-  command: record.command,
-  env,
-  ...(record.cwd === null ? {} : { cwd: record.cwd }),
-  ...(stdin === undefined ? {} : { stdin }),
-});
+const machineStopped = (why: string) =>
+  ({ status: "failed", errorCode: "MACHINE_STOPPED", errorMessage: why }) as const;
+
+/** What every command of the machine gets, and over it what is the command's own. */
+function execSpec(record: ExecutionRecord, { env, stdin }: Launch, defaults: MachineDefaults): ExecSpec {
+  const cwd = record.cwd ?? defaults.cwd;
+  return {
+    executionId: record.id,
+    machineId: record.machineId,
+    command: record.command,
+    env: { ...defaults.env, ...env },
+    ...(cwd === null ? {} : { cwd }),
+    ...(record.cwd === null && cwd !== null ? { makeCwd: true } : {}),
+    ...(stdin === undefined ? {} : { stdin }),
+  };
+}

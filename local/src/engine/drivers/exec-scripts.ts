@@ -2,6 +2,7 @@
  * The two halves of running a command. The first runs outside the machine, outlives the control plane, and records how
  * the command ended; the second is the first thing that runs inside, already without any privilege.
  */
+import type { TerminalSize } from "../driver";
 
 /** Names our shells in the host's process list, together with the machine's folder. */
 export const execTag = "pulumi-machines-exec";
@@ -23,42 +24,126 @@ identity() {
   fi
 }
 identity >"$dir/pid"
-env=$dir/env stdin=$dir/stdin
+env=$dir/env stdin=$dir/stdin size=$dir/size
 [ -e "$env" ] || env=/dev/null
 [ -e "$stdin" ] || stdin=/dev/null
+[ -p "$size" ] || size=/dev/null
+holder=
+if [ -p "$stdin" ]; then
+  # Keeps the pipe open for whoever writes later, until it is told to close it.
+  (
+    trap '' HUP INT TERM
+    exec 4>"$stdin"
+    read -r _ <>"$dir/close"
+    rm -f "$stdin"
+  ) </dev/null >/dev/null 2>&1 9<&- &
+  holder=$!
+  # On descriptor 9 the command gets the pipe's name and not the pipe: what only waits for it must not hold it open.
+  [ ! -e /proc/self/fd/9 ] || stdin=/dev/null
+fi
 (
   # Values may be secrets: the files go as soon as they are open.
-  [ "$env$stdin" = /dev/null/dev/null ] || rm -f "$dir/env" "$dir/stdin"
+  if [ -f "$dir/env" ] || [ -f "$dir/stdin" ]; then
+    rm -f "$dir/env"
+    [ -p "$dir/stdin" ] || rm -f "$dir/stdin"
+  fi
   while [ "$joins" -gt 0 ]; do
     echo 0 >"$1/cgroup.procs" || exit 126
     shift
     joins=$((joins - 1))
   done
   exec "$@"
-) <"$stdin" 3<"$env" >>"$dir/stdout" 5>>"$dir/stderr" 2>>"$dir/start-error"
+) <"$stdin" 3<"$env" 6>>"$dir/begun" 7<>"$size" 8>>"$dir/sizes" >>"$dir/stdout" 5>>"$dir/stderr" 2>>"$dir/start-error"
 code=$?
+if [ -n "$holder" ]; then
+  kill -9 "$holder" 2>/dev/null
+  rm -f "$dir/stdin" "$dir/close" "$dir/size"
+fi
 echo "$code" >"$dir/exit.new"
 mv -f "$dir/exit.new" "$dir/exit"
 `;
 
-/** $1 working folder, then the command. Shell text that sets the environment comes in on descriptor 3. */
-export const insideScript = `if [ -f /dev/fd/3 ]; then
+/**
+ * The first thing inside: $1 flags, $2 working folder. Shell text that sets the environment comes in on descriptor 3, on 6
+ * goes out that the command begins. The flags: m makes the folder, i reads stdin from the pipe that 9 names,
+ * p says at the prompt's place that a program is missing.
+ */
+const enter = `if [ -f /dev/fd/3 ]; then
   pm_vars=$(cat <&3) && eval "$pm_vars"
   unset pm_vars
 fi
 exec 3<&-
-CDPATH= cd -- "$1" || exit 126
-shift
-command -v -- "$1" >/dev/null 2>&1 || {
+pm_flags=$1
+case $pm_flags in *i*) [ ! -e /proc/self/fd/9 ] || exec </proc/self/fd/9 9<&- ;; esac
+case $pm_flags in *m*) mkdir -p -- "$2" 2>/dev/null ;; esac
+CDPATH= cd -- "$2" || exit 126
+shift 2
+`;
+
+/** $1 flags, $2 working folder, then the command. */
+export const insideScript = `${enter}command -v -- "$1" >/dev/null 2>&1 || {
+  case $pm_flags in *p*) exec 2>&5 ;; esac
   printf '%s: command not found\\n' "$1" >&2
   exit 127
 }
-exec "$@" 2>&5 5>&-
+echo >&6
+exec "$@" 2>&5 5>&- 6>&- 7>&- 8>&-
 `;
+
+/**
+ * $1 flags, $2 working folder, $3 shell text that runs the command, $4 its program.
+ * Sizes come in on descriptor 7, as does the terminal's name; each that was set is told on 8.
+ */
+export const terminalScript = `${enter}command -v -- "$2" >/dev/null 2>&1 || {
+  printf '%s: command not found\\r\\n' "$2"
+  exit 127
+}
+command -v script >/dev/null 2>&1 || {
+  echo 'a terminal needs the program script of util-linux: install it (bsdutils, util-linux or util-linux-script)' >&2
+  exit 126
+}
+: "\${TERM:=xterm-256color}"
+export TERM
+(
+  tty= cols= rows=
+  while read -r what first second <&7; do
+    case $what in
+      tty) tty=$first ;;
+      size) cols=$first rows=$second ;;
+    esac
+    if [ -n "$tty" ] && [ -n "$cols" ]; then
+      stty cols "$cols" rows "$rows" <"$tty"
+      echo "$cols $rows" >&8
+    fi
+  done
+) </dev/null >/dev/null 2>&1 5>&- 6>&- &
+pm_sizes=$!
+pm_shell=$SHELL SHELL=/bin/sh script -q -e -f -E never -c "$1" /dev/null 5>&- 8>&-
+pm_code=$?
+kill "$pm_sizes" 2>/dev/null
+exit "$pm_code"
+`;
+
+/** On the terminal: $1 columns, $2 rows, then the command. What was typed before it begins is not echoed. */
+const onTerminal = `echo "tty $(tty)" >&7
+SHELL=$pm_shell
+export SHELL
+unset pm_shell
+stty cols "$1" rows "$2" iutf8 echo
+shift 2
+echo >&6
+exec "$@" 6>&- 7>&-
+`;
+
+/** Shell text that runs a command on the terminal that it is read on. */
+export const onTerminalText = (command: readonly string[], { cols, rows }: TerminalSize): string =>
+  ["exec", "/bin/sh", "-c", onTerminal, "sh", String(cols), String(rows), ...command].map(quoted).join(" ");
+
+const quoted = (text: string): string => `'${text.replaceAll("'", `'\\''`)}'`;
 
 /** Shell text that exports these variables. Names must have been checked. */
 export function exportText(env: Readonly<Record<string, string>>): string {
   return Object.entries(env)
-    .map(([name, value]) => `export ${name}='${value.replaceAll("'", `'\\''`)}'\n`)
+    .map(([name, value]) => `export ${name}=${quoted(value)}\n`)
     .join("");
 }

@@ -1,6 +1,6 @@
 /** The files of one command: what it reads, what it wrote, how it ended. */
 import { execFile } from "node:child_process";
-import { chown, mkdir, readFile, stat, writeFile } from "node:fs/promises";
+import { chown, mkdir, readFile, rm, stat, writeFile } from "node:fs/promises";
 import { join } from "node:path";
 import { promisify } from "node:util";
 import { DriverError, type ExecExit, type ExecSpec } from "../driver";
@@ -30,18 +30,29 @@ export async function createSpool(folder: string, spec: ExecSpec, owner?: number
   checkCommand(spec);
   const spool = spoolAt(folder);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const texts: [string, string][] = [
-    ["stdout", ""],
-    ["stderr", ""],
-    ["start-error", ""],
-  ];
+  const texts: [string, string][] = ["stdout", "stderr", "start-error", "begun", "sizes"].map((name) => [
+    name,
+    "",
+  ]);
   if (Object.keys(spec.env).length > 0) texts.push(["env", exportText(spec.env)]);
   if (spec.stdin !== undefined) texts.push(["stdin", spec.stdin]);
   for (const [name, text] of texts) {
     await writeFile(join(folder, name), text, { mode: 0o600 });
     if (owner !== undefined) await chown(join(folder, name), owner, owner);
   }
+  const pipes = [...(hasOpenStdin(spec) ? ["stdin", "close"] : []), ...(spec.terminal ? ["size"] : [])];
+  if (pipes.length > 0) await makePipes(pipes.map((name) => join(folder, name)));
+  if (owner !== undefined && hasOpenStdin(spec)) await chown(join(folder, "stdin"), owner, owner);
   return spool;
+}
+
+export const hasOpenStdin = (spec: ExecSpec): boolean =>
+  spec.openStdin === true || spec.terminal !== undefined;
+
+async function makePipes(paths: string[]): Promise<void> {
+  // Those of a start that was cut short may be there.
+  for (const path of paths) await rm(path, { force: true });
+  await run("mkfifo", ["-m", "600", ...paths]);
 }
 
 function checkCommand(spec: ExecSpec): void {
@@ -69,8 +80,15 @@ export async function readExit(folder: string): Promise<ExecExit | undefined> {
   return { exitCode, signal, ...(startError === undefined ? {} : { startError }) };
 }
 
+/** True when the command itself has begun to run. */
+export async function hasBegun(folder: string): Promise<boolean> {
+  const file = await stat(join(folder, "begun")).catch(() => undefined);
+  return file !== undefined && file.size > 0;
+}
+
 /** Bounded: the system's words are a few lines. */
 async function readStartError(folder: string): Promise<string | undefined> {
+  if (await hasBegun(folder)) return undefined;
   const text = await readFile(join(folder, "start-error"), "utf8").catch(() => "");
   // The shell's own name and line number say nothing to a user.
   const words = text.replace(/^\S*sh: (line )?\d+: /gm, "").trim();
@@ -85,20 +103,16 @@ export async function readWrapper(folder: string): Promise<ProcessIdentity | und
 }
 
 /**
- * Gives back the disk space of all but about the last `keepBytes` of an output file; offsets do not move, since the
- * dropped part becomes a hole that reads as zeros.
- *
- * Answers the offset of the first byte that is kept: 0 when nothing was dropped, which is also so where the file
- * system or the host (no `fallocate`) cannot do it.
+ * Gives back the disk space of an output file before an offset; offsets do not move, since what is dropped becomes a hole
+ * that reads as zeros. False where the file system or the host (no `fallocate`) cannot do it: the file stays whole.
  */
-export async function trimSpool(path: string, keepBytes: number): Promise<number> {
-  const { size } = await stat(path);
-  const drop = Math.floor((size - keepBytes) / pageBytes) * pageBytes;
-  if (drop <= 0) return 0;
+export async function punchSpool(path: string, before: number): Promise<boolean> {
+  const length = Math.floor(before / pageBytes) * pageBytes;
+  if (length <= 0) return true;
   try {
-    await run("fallocate", ["--punch-hole", "--offset", "0", "--length", String(drop), path]);
-    return drop;
+    await run("fallocate", ["--punch-hole", "--offset", "0", "--length", String(length), path]);
+    return true;
   } catch {
-    return 0; // the output stays whole: more disk is used, nothing is lost
+    return false; // more disk is used, nothing is lost
   }
 }

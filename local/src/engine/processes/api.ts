@@ -53,6 +53,7 @@ export type ProcessEvent =
 export interface FollowProcess {
   /** Where to go on in each stream, in bytes; default "live": what is written from now on. */
   from?: { stdout: number; stderr: number } | "live";
+  /** Ends it at once and quietly: the last event is then no `exit`. So does the end of the control plane. */
   signal: AbortSignal;
 }
 

@@ -1,0 +1,288 @@
+/**
+ * Notes in the store, in batches, which bytes of a command's output came when, and drops the oldest. The bytes
+ * themselves stay in the files that the command writes.
+ */
+import type { ExecutionEventsTable } from "../../store/schema";
+import type { Database, Tx } from "../../store/store";
+import type { RunningExec } from "../driver";
+import { punchSpool } from "../drivers/exec-spool";
+import { pieces } from "../output";
+import type { OutputStream } from "./api";
+
+/** Bytes of each stream that are kept: the newest 8 MiB. */
+export const keepOutputBytes = 8 * 1_048_576;
+/** Bytes of each stream that are kept at most while a reader has yet to read them: 256 MiB. */
+export const holdOutputBytes = 256 * 1_048_576;
+/** Output shows in the pages of events within this time. */
+const flushEveryMs = 250;
+/** So that neither stream waits for the other while both flow. */
+const piecesATurn = 64;
+const rowsAStatement = 400;
+
+export const outputStreams = ["stdout", "stderr"] as const satisfies readonly OutputStream[];
+/** A byte of each stream, counted from the command's start. */
+export type Position = Record<OutputStream, number>;
+
+export interface RecorderOptions {
+  db: Database;
+  executionId: string;
+  exec: Pick<RunningExec, "stdoutPath" | "stderrPath">;
+  now: () => Date;
+  report: (message: string, error?: unknown) => void;
+}
+
+/** While it is held, what comes after `at` is not dropped, up to a bound. */
+export interface Hold {
+  at: Position;
+  /** `afterMs` gives a reader that was cut the time to come back; default 0. */
+  release(afterMs?: number): void;
+}
+
+export class OutputRecorder {
+  /** What was read of each stream so far. */
+  readonly end: Position = { stdout: 0, stderr: 0 };
+  /** The first byte of each stream that can still be read. */
+  readonly kept: Position = { stdout: 0, stderr: 0 };
+  private sequence = 0;
+  private pending: ExecutionEventsTable[] = [];
+  private readonly holds = new Set<Hold>();
+  private readonly releases = new Map<Hold, NodeJS.Timeout>();
+  private pumping: Promise<void> | undefined;
+  private again = false;
+  private flushNow = false;
+  private flushedAt = -Infinity;
+  private timer: NodeJS.Timeout | undefined;
+  private state: "follows" | "finishing" | "finished" | "closed" = "follows";
+  private idle: () => void = () => undefined;
+  private noPunch = false;
+
+  constructor(private readonly options: RecorderOptions) {}
+
+  /** Goes on after what is stored already. */
+  async open(): Promise<void> {
+    const { db, executionId } = this.options;
+    const rows = await db
+      .selectFrom("execution_events")
+      .select((eb) => [
+        "type",
+        eb.fn.max("to_byte").as("to"),
+        eb.fn.min("from_byte").as("from"),
+        eb.fn.max("sequence").as("sequence"),
+      ])
+      .where("execution_id", "=", executionId)
+      .groupBy("type")
+      .execute();
+    for (const row of rows) {
+      this.sequence = Math.max(this.sequence, Number(row.sequence));
+      if (row.type === "lifecycle") continue;
+      this.end[row.type] = Number(row.to ?? 0);
+      this.kept[row.type] = Number(row.from ?? 0);
+    }
+  }
+
+  nextSequence(): number {
+    return ++this.sequence;
+  }
+
+  /** Reads what has come, one reading at a time. */
+  pump(): void {
+    if (this.state === "closed" || this.state === "finishing") return;
+    this.again = true;
+    this.pumping ??= this.turns()
+      .catch((error: unknown) => {
+        const { executionId, report } = this.options;
+        report(`execution ${executionId}: could not record its output`, error);
+        this.flushedAt = performance.now();
+      })
+      .finally(() => {
+        this.pumping = undefined;
+        if (this.again) this.pump();
+        else if (this.pending.length > 0 && this.state === "follows") this.pumpLater();
+      });
+  }
+
+  /** Resolves when all that has been written so far is in the store. */
+  async settle(): Promise<void> {
+    if (this.state !== "follows") return;
+    this.flushNow = true;
+    this.pump();
+    await this.pumping;
+  }
+
+  /** Reads to the end of a command that has ended. What is left to store goes with `write`. */
+  async finish(): Promise<void> {
+    this.state = "finishing";
+    clearTimeout(this.timer);
+    await this.pumping;
+    await this.read(true);
+  }
+
+  /** Stores what waits, in the caller's transaction. */
+  async write(tx: Tx): Promise<void> {
+    const { executionId } = this.options;
+    for (let at = 0; at < this.pending.length; at += rowsAStatement) {
+      const rows = this.pending.slice(at, at + rowsAStatement);
+      await tx.insertInto("execution_events").values(rows).execute();
+    }
+    await tx
+      .updateTable("executions")
+      .set({ stdout_bytes: this.end.stdout, stderr_bytes: this.end.stderr })
+      .where("id", "=", executionId)
+      .execute();
+  }
+
+  /** Keeps what comes after `at` for a reader. */
+  hold(at: Position): Hold {
+    const hold: Hold = {
+      at: { ...at },
+      release: (afterMs = 0) => {
+        const release = (): void => {
+          this.releases.delete(hold);
+          if (!this.holds.delete(hold)) return;
+          if (this.state === "finished") this.pump();
+          this.tellIdle();
+        };
+        clearTimeout(this.releases.get(hold));
+        if (afterMs <= 0 || this.state === "closed") release();
+        else if (this.holds.has(hold)) this.releases.set(hold, setTimeout(release, afterMs).unref());
+      },
+    };
+    this.holds.add(hold);
+    return hold;
+  }
+
+  /** Resolves when the command has ended and nobody reads any more. */
+  async untilIdle(): Promise<void> {
+    while (this.state !== "closed" && (this.state !== "finished" || this.holds.size > 0)) {
+      await new Promise<void>((resolve) => (this.idle = resolve));
+    }
+    await this.pumping;
+  }
+
+  /** After `finish`, when its last rows are stored. */
+  finished(): void {
+    this.state = "finished";
+    this.pending = [];
+    this.pump();
+    this.tellIdle();
+  }
+
+  async close(): Promise<void> {
+    this.state = "closed";
+    clearTimeout(this.timer);
+    for (const timer of this.releases.values()) clearTimeout(timer);
+    await this.pumping;
+    this.tellIdle();
+  }
+
+  private tellIdle(): void {
+    this.idle();
+  }
+
+  private async turns(): Promise<void> {
+    while (this.again && this.state !== "closed") {
+      this.again = false;
+      if (this.state === "follows") await this.read(false);
+      for (const name of outputStreams) await this.drop(name);
+      await this.flushIfDue();
+    }
+  }
+
+  private pumpLater(): void {
+    clearTimeout(this.timer);
+    const waitMs = Math.max(this.flushedAt + flushEveryMs - performance.now(), 0);
+    this.timer = setTimeout(() => this.pump(), waitMs).unref();
+  }
+
+  private async read(ended: boolean): Promise<void> {
+    const { exec, executionId, now } = this.options;
+    for (const name of outputStreams) {
+      let count = 0;
+      for await (const piece of pieces(pathOf(exec, name), this.end[name], ended)) {
+        this.pending.push({
+          ...emptyEvent(executionId, ++this.sequence, name, now()),
+          from_byte: piece.from,
+          to_byte: piece.to,
+        });
+        this.end[name] = piece.to;
+        await this.drop(name);
+        if (ended) continue;
+        await this.flushIfDue();
+        if (++count < piecesATurn) continue;
+        this.again = true;
+        break;
+      }
+    }
+  }
+
+  private async flushIfDue(): Promise<void> {
+    const due = this.flushNow || performance.now() - this.flushedAt >= flushEveryMs;
+    if (due) await this.flush();
+  }
+
+  private async flush(): Promise<void> {
+    this.flushNow = false;
+    if (this.pending.length === 0) return;
+    await this.options.db.transaction().execute((tx) => this.write(tx));
+    this.pending = [];
+    this.flushedAt = performance.now();
+  }
+
+  /** Drops the oldest output, and the events that point to it. */
+  private async drop(name: OutputStream): Promise<void> {
+    const { db, executionId, exec } = this.options;
+    const end = this.end[name];
+    const unread = [...this.holds].map((hold) => hold.at[name]);
+    const before = Math.max(end - holdOutputBytes, Math.min(end - keepOutputBytes, ...unread));
+    // In steps of a quarter, so that not each piece costs a call to the system.
+    if (before - this.kept[name] <= keepOutputBytes / 4) return;
+    await this.flush();
+    const rest = await db.transaction().execute(async (tx) => {
+      const events = tx
+        .deleteFrom("execution_events")
+        .where("execution_id", "=", executionId)
+        .where("type", "=", name)
+        .where("to_byte", "<=", before);
+      await events.execute();
+      await tx
+        .updateTable("executions")
+        .set(name === "stdout" ? { stdout_truncated: 1 } : { stderr_truncated: 1 })
+        .where("id", "=", executionId)
+        .execute();
+      return tx
+        .selectFrom("execution_events")
+        .select((eb) => eb.fn.min("from_byte").as("from"))
+        .where("execution_id", "=", executionId)
+        .where("type", "=", name)
+        .executeTakeFirst();
+    });
+    // Before the bytes go: a reader looks here after it has read.
+    this.kept[name] = Number(rest?.from ?? end);
+    if (this.noPunch) return;
+    // More disk is used where the system cannot give space back; what is kept is the same.
+    this.noPunch = !(await punchSpool(pathOf(exec, name), this.kept[name]));
+  }
+}
+
+export const pathOf = (exec: Pick<RunningExec, "stdoutPath" | "stderrPath">, name: OutputStream): string =>
+  name === "stdout" ? exec.stdoutPath : exec.stderrPath;
+
+/** A row of the event table with nothing in it but its place. */
+export const emptyEvent = (
+  executionId: string,
+  sequence: number,
+  type: "lifecycle" | OutputStream,
+  at: Date,
+): ExecutionEventsTable => ({
+  execution_id: executionId,
+  sequence,
+  type,
+  at: at.toISOString(),
+  from_byte: null,
+  to_byte: null,
+  status: null,
+  exit_code: null,
+  signal: null,
+  error_code: null,
+  error_message: null,
+});
