@@ -61,7 +61,7 @@ export const wireError = (
 
 /** More than these are counted, not listed; the message itself names the first few. */
 const maxViolations = 50;
-const maxNamed = 5;
+const maxNamed = 8;
 
 /** 400 with everything that is wrong with a request. Values are not repeated: they may be secrets. */
 export function invalid(violations: readonly Violation[], code: WireCode = "invalid_request"): WireError {

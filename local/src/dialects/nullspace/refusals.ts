@@ -2,6 +2,7 @@
 import { Refusal, type RefusalCode } from "../../engine/control-plane";
 import { ApiError } from "../../http-errors";
 import { WireError, type WireCode, wireError } from "./errors";
+import { machineId } from "./ids";
 
 /** Status and code of each of the engine's refusals; the pairs are ours, the vendor publishes none. */
 const refusals: Record<RefusalCode, readonly [status: number, code: WireCode]> = {
@@ -78,9 +79,12 @@ function fromRefusal({ code, message, options }: Refusal): WireError {
   return wireError(status, wireCode, message, {
     retryable: retryable ?? false,
     ...(retryAfterMs === undefined ? {} : { retryAfterMs }),
-    ...(details ? { details } : {}),
+    ...(details ? { details: withOwnIds(details) } : {}),
   });
 }
+
+const withOwnIds = ({ machine_id: id, ...details }: Record<string, string>): Record<string, string> =>
+  id === undefined ? details : { machine_id: machineId(id), ...details };
 
 /** What the server itself, or its fault script, refused in the words of the other dialect. */
 function fromApiError({ status, body, headers, message }: ApiError): WireError {
