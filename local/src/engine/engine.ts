@@ -57,7 +57,7 @@ export async function openControlPlane(options: EngineOptions): Promise<ControlP
 class Engine implements ControlPlane {
   readonly machines: EngineMachines;
   readonly executions: Executions;
-  readonly snapshots = new EngineSnapshots();
+  readonly snapshots: EngineSnapshots;
   readonly processes: EngineProcesses;
   readonly files: MachineFiles;
   readonly lifecycle: EngineLifecycleLog;
@@ -96,10 +96,11 @@ class Engine implements ControlPlane {
       idempotency: this.idempotency,
       actor: (id) => this.actors.get(id),
     });
+    const parts = { host: this.host, actors: this.actors, idempotency: this.idempotency };
+    this.snapshots = new EngineSnapshots(parts);
     this.machines = new EngineMachines({
-      host: this.host,
-      actors: this.actors,
-      idempotency: this.idempotency,
+      ...parts,
+      snapshots: this.snapshots,
       sleepHoldWindowMs: options.sleepHoldWindowMs ?? 0,
     });
     const use: Machines["use"] = (id, trigger, signal) => this.machines.use(id, trigger, signal);
@@ -118,6 +119,7 @@ class Engine implements ControlPlane {
     if (this.closed) return;
     this.closed = true;
     clearInterval(this.pruning);
+    await this.snapshots.close();
     await this.actors.close();
     await this.lifecycle.close();
     await this.webhooks.close();
@@ -134,7 +136,8 @@ class Engine implements ControlPlane {
     await this.lifecycle.open();
     const rows = await this.db.selectFrom("machines").selectAll().where("phase", "!=", "destroyed").execute();
     const machines = rows.map(machineFromRow);
-    const swept = await driver.sweep(new Set(machines.map((machine) => machine.id)), new Set());
+    const snapshots = await this.snapshots.recover();
+    const swept = await driver.sweep(new Set(machines.map((machine) => machine.id)), snapshots);
     if (swept.length > 0) report(`removed what was left of ${String(swept.length)} unknown machine(s)`);
     for (const machine of machines) {
       this.actors.add(machine.id);

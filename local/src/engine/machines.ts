@@ -1,7 +1,7 @@
 /** Machines, as the dialects ask for them. */
 import { setTimeout as sleep } from "node:timers/promises";
 import type { ActorKind } from "@pulumi-machines/sdk/nullspace/rules";
-import { setMachineEnv } from "../store/store";
+import { setMachineEnv, type Tx } from "../store/store";
 import type { Actors } from "./actors";
 import {
   type IdempotentRequest,
@@ -26,10 +26,11 @@ import type { Idempotency } from "./idempotency";
 import { lend } from "./lease";
 import { change, desire, withEgress } from "./machine";
 import { MachineList } from "./machine-list";
-import { newMachine } from "./new-machine";
+import { newFork, newMachine } from "./new-machine";
 import { specOf } from "./reconciler";
-import type { MachineRecord, MachineTraits } from "./record";
+import type { MachineRecord, MachineTraits, SnapshotRecord } from "./record";
 import { settled } from "./settle";
+import type { EngineSnapshots } from "./snapshots";
 import { notRunning, use } from "./use";
 
 type Desired = "running" | "sleeping" | "destroyed";
@@ -38,6 +39,7 @@ export interface MachinesHost {
   readonly host: Host;
   readonly actors: Actors;
   readonly idempotency: Idempotency;
+  readonly snapshots: EngineSnapshots;
   /** After a wake, sleep is refused for so long, in milliseconds. */
   readonly sleepHoldWindowMs: number;
 }
@@ -60,22 +62,33 @@ export class EngineMachines implements Machines {
     request: IdempotentRequest,
     render: Render<MachineRecord>,
   ): Promise<StoredAnswer> {
-    return this.parts.idempotency.once(request, async (store) => {
-      const machine = newMachine(newId(), spec, undefined, this.at());
-      const answer = render(machine, true);
-      const actor = this.actors.add(machine.id);
-      await actor.exclusive(() =>
-        actor.commit(machine, async (tx) => {
-          await setMachineEnv(tx, machine.id, spec.env ?? {});
-          await store(tx, answer);
-        }),
-      );
-      return answer;
+    return this.parts.idempotency.once(request, (store) => {
+      const make = async (snapshot?: SnapshotRecord, env?: Record<string, string>) => {
+        const machine = newMachine(newId(), spec, snapshot, this.at());
+        const answer = render(machine, true);
+        await this.add(machine, { ...env, ...spec.env }, (tx) => store(tx, answer));
+        return answer;
+      };
+      return spec.fromSnapshotId === undefined
+        ? make()
+        : this.parts.snapshots.using(spec.fromSnapshotId, make);
     });
   }
 
-  async fork(): Promise<never> {
-    throw new Refusal("not_supported", "not built yet");
+  async fork(id: string, request: IdempotentRequest, render: Render<MachineRecord>): Promise<StoredAnswer> {
+    const parent = await this.actors.get(id);
+    return this.parts.idempotency.once(request, async (store) => {
+      const childId = newId();
+      return this.parts.snapshots.forFork(parent, childId, async ({ machine, snapshot, env, ready }) => {
+        const child = newFork(childId, machine, snapshot, this.at());
+        const answer = render(child, true);
+        await this.add(child, env, async (tx) => {
+          await ready(tx);
+          await store(tx, answer);
+        });
+        return answer;
+      });
+    });
   }
 
   async update(
@@ -162,6 +175,26 @@ export class EngineMachines implements Machines {
   }
 
   // ------------------------------------------------------------- inside
+
+  /** Writes a new machine, and what belongs to it, in one transaction; its actor then goes on with it. */
+  private async add(
+    machine: MachineRecord,
+    env: Record<string, string>,
+    withIt: (tx: Tx) => Promise<void>,
+  ): Promise<void> {
+    const actor = this.actors.add(machine.id);
+    try {
+      await actor.exclusive(() =>
+        actor.commit(machine, async (tx) => {
+          await setMachineEnv(tx, machine.id, env);
+          await withIt(tx);
+        }),
+      );
+    } catch (error) {
+      this.actors.forget(machine.id);
+      throw error;
+    }
+  }
 
   private async edit(id: string, decide: (machine: MachineRecord) => MachineRecord): Promise<MachineRecord> {
     const actor = await this.actors.get(id);

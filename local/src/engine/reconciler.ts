@@ -13,6 +13,7 @@ import { DiskTurns } from "./disk-turns";
 import { type Driver, DriverError, type MachineSpec } from "./driver";
 import type { Host } from "./host";
 import { lifecycleEvents } from "./lifecycle-events";
+import { keepSnapshots } from "./machine-snapshots";
 import { desire, move, nextStep, type Observation, restarted, type Step } from "./machine";
 import type { MachineRecord } from "./record";
 
@@ -21,8 +22,19 @@ export type { ExecutionHooks } from "./host";
 /** Processes that end by themselves more often than this within the window are not started again. */
 const maxExits = 3;
 const exitWindowMs = 60_000;
+/** An event names so many commands, and so much of each. */
+const maxNamed = 100;
+const maxCommandText = 500;
 /** Waits before an actor that could not write to the store tries again. */
 const storeRetryMs = 1_000;
+
+/** What is known of a change besides the records. */
+export interface Facts {
+  /** For the event that ends an operation. */
+  metadata?: Record<string, unknown>;
+  /** What the disk holds, where the machine goes to sleep. */
+  diskBytes?: number;
+}
 
 export class MachineActor {
   private tail: Promise<unknown> = Promise.resolve();
@@ -33,6 +45,7 @@ export class MachineActor {
   private readonly alarm: Alarm;
   private stopWatching: (() => void) | undefined;
   private exits: number[] = [];
+  private clearing: Promise<void> | undefined;
   /** As it was last read or written. */
   private known: MachineRecord | undefined;
   /** Whoever reads or changes the machine's disk as a whole takes a turn: a start, a stop, a snapshot. */
@@ -75,23 +88,32 @@ export class MachineActor {
   /**
    * Writes a new revision, what belongs to it, and the events that report it, in one transaction; then tells the logs and
    * goes on. Call it inside `exclusive`.
-   * @param facts goes into the metadata of the event that ends an operation
    */
   async commit(
     next: MachineRecord,
     withIt?: (tx: Tx) => Promise<void>,
-    facts?: Record<string, unknown>,
+    { metadata, diskBytes = 0 }: Facts = {},
   ): Promise<void> {
     const before = await this.before(next);
+    let unneeded: string | undefined;
     await this.host.lifecycle.transact(async (tx) => {
       await saveRevision(tx, next);
+      unneeded = await keepSnapshots(tx, { before, after: next }, diskBytes);
       await withIt?.(tx);
-      return lifecycleEvents(before, next, facts);
+      return lifecycleEvents(before, next, metadata);
     });
     this.known = next;
+    if (unneeded !== undefined) this.forgetSnapshot(unneeded);
     this.host.log.publish(next);
     if (next.phase === "destroying") this.operation.abort();
     this.poke();
+  }
+
+  /** What cannot be removed now, the next start removes. */
+  private forgetSnapshot(id: string): void {
+    this.clearing = this.host.driver.forgetSnapshot(id).catch((error: unknown) => {
+      this.host.report(`machine ${this.id}: the snapshot that it was made from could not be removed`, error);
+    });
   }
 
   /** The revision that this one follows. */
@@ -122,6 +144,7 @@ export class MachineActor {
     this.operation.abort();
     await this.looping;
     await this.tail;
+    await this.clearing;
   }
 
   private async loop(): Promise<void> {
@@ -213,12 +236,14 @@ export class MachineActor {
     }
     await this.rehearse("stop", machine, signal);
     this.unwatch();
-    await this.disk.take(async () => {
+    const facts = await this.disk.take(async () => {
+      const facts = { metadata: this.notKept(), diskBytes: await this.diskBytes() };
       this.host.executions().machineStops(this.id, "the machine went to sleep");
       await this.host.driver.stop(this.id);
+      return facts;
     });
     this.host.capacity.release(this.id);
-    await this.moveTo(machine, { phase: "sleeping", reason: machine.reason });
+    await this.moveTo(machine, { phase: "sleeping", reason: machine.reason }, facts);
   }
 
   private async destroy(machine: MachineRecord, signal: AbortSignal): Promise<void> {
@@ -241,11 +266,33 @@ export class MachineActor {
   }
 
   /** Commits a move unless the machine has moved on by itself meanwhile. */
-  private async moveTo(machine: MachineRecord, to: Observation): Promise<void> {
+  private async moveTo(machine: MachineRecord, to: Observation, facts?: Facts): Promise<void> {
     await this.exclusive(async () => {
       const now = await this.load();
-      if (now.phase === machine.phase) await this.commit(move(now, to, this.at()));
+      if (now.phase === machine.phase) await this.commit(move(now, to, this.at()), undefined, facts);
     });
+  }
+
+  /** What a sleep ends and a wake does not bring back. */
+  private notKept(): Record<string, unknown> {
+    const commands = this.host.executions().runningCommands?.(this.id) ?? [];
+    if (commands.length === 0) return {};
+    const named = commands.slice(0, maxNamed).map(({ pid, command }) => ({
+      pid,
+      command: command.length > maxCommandText ? `${command.slice(0, maxCommandText)}...` : command,
+    }));
+    return {
+      processes_not_kept: named,
+      ...(named.length < commands.length ? { processes_not_kept_count: commands.length } : {}),
+    };
+  }
+
+  /** As well as the driver can tell: a sleep does not fail for it. */
+  private async diskBytes(): Promise<number> {
+    return this.host.driver.usage(this.id).then(
+      ({ diskUsedBytes }) => diskUsedBytes,
+      () => 0,
+    );
   }
 
   private async fail(error: unknown): Promise<void> {

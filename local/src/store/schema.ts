@@ -63,6 +63,8 @@ export interface SnapshotsTable {
   spec: string;
   /** JSON of the machine's variables. */
   env: string;
+  /** 0: it is being taken. */
+  ready: number;
 }
 
 /** Append-only; `seq` increases in the order of the commits, by one. Old events go from its beginning. */

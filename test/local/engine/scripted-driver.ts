@@ -2,19 +2,36 @@
  * The driver seam, held by a test: machines are entries in a table that outlives the control plane, as processes
  * do, and each operation can be made to wait or to fail.
  */
-import { type Driver, DriverError, type MachineSpec } from "../../../local/src/engine/driver";
+import {
+  type Driver,
+  DriverError,
+  type MachineSpec,
+  type MachineUsage,
+} from "../../../local/src/engine/driver";
 
-export type Operation = "start" | "stop" | "destroy" | "resize";
+export type Operation = "start" | "stop" | "destroy" | "resize" | "snapshot";
 
 export class Hosted {
   running = false;
   spec: MachineSpec | undefined;
   starts = 0;
+  /** What stands in for its files: whatever a test puts there. */
+  disk: string | undefined;
 }
 
 /** What survives a control plane. */
 export class World {
   readonly machines = new Map<string, Hosted>();
+  /** The disks that were kept, by id. */
+  readonly snapshots = new Map<string, string>();
+
+  /** As a kill -9 at this moment leaves it: the processes of machines run on. */
+  copy(): World {
+    const copy = new World();
+    for (const [id, hosted] of this.machines) copy.machines.set(id, Object.assign(new Hosted(), hosted));
+    for (const [id, disk] of this.snapshots) copy.snapshots.set(id, disk);
+    return copy;
+  }
 
   of(id: string): Hosted {
     const hosted = this.machines.get(id) ?? new Hosted();
@@ -38,6 +55,12 @@ export class ScriptedDriver implements Driver {
     await this.begin("start", spec.id, signal);
     const hosted = this.world.of(spec.id);
     if (!hosted.running) hosted.starts++;
+    if (hosted.disk === undefined && spec.fromSnapshotId !== undefined) {
+      const disk = this.world.snapshots.get(spec.fromSnapshotId);
+      if (disk === undefined) throw new DriverError("no_snapshot", `no ${spec.fromSnapshotId}`, false);
+      hosted.disk = disk;
+    }
+    hosted.disk ??= "empty";
     hosted.running = true;
     hosted.spec = spec;
   }
@@ -91,23 +114,41 @@ export class ScriptedDriver implements Driver {
     return Promise.resolve();
   }
 
-  snapshot(): Promise<{ sizeBytes: number }> {
-    return Promise.resolve({ sizeBytes: 0 });
+  async snapshot(
+    id: string,
+    snapshotId: string,
+    { signal }: { signal: AbortSignal },
+  ): Promise<{ sizeBytes: number }> {
+    await this.begin("snapshot", id, signal);
+    const disk = this.world.machines.get(id)?.disk;
+    if (disk === undefined) throw new DriverError("no_disk", `${id} has no disk`, false);
+    this.world.snapshots.set(snapshotId, disk);
+    return { sizeBytes: disk.length };
   }
 
-  forgetSnapshot(): Promise<void> {
+  forgetSnapshot(id: string): Promise<void> {
+    this.calls.push(`forgetSnapshot ${id}`);
+    this.world.snapshots.delete(id);
     return Promise.resolve();
   }
 
-  usage(): Promise<never> {
-    return Promise.reject(new DriverError("not_supported", "it runs nothing", false));
+  usage(id: string): Promise<MachineUsage> {
+    const hosted = this.world.machines.get(id);
+    if (!hosted?.running) return Promise.reject(new DriverError("not_running", `${id} does not run`, true));
+    return Promise.resolve({
+      ...{ cpuPercent: 1, memoryUsedBytes: 2, networkRxBytes: 3, networkTxBytes: 4 },
+      diskUsedBytes: hosted.disk?.length ?? 0,
+    });
   }
 
   pipe(): Promise<never> {
     return Promise.reject(new DriverError("not_supported", "it runs nothing", false));
   }
 
-  sweep(known: ReadonlySet<string>): Promise<string[]> {
+  sweep(known: ReadonlySet<string>, knownSnapshots: ReadonlySet<string>): Promise<string[]> {
+    for (const id of this.world.snapshots.keys()) {
+      if (!knownSnapshots.has(id)) this.world.snapshots.delete(id);
+    }
     const unknown = [...this.world.machines.keys()].filter((id) => !known.has(id));
     for (const id of unknown) this.world.machines.delete(id);
     return Promise.resolve(unknown);

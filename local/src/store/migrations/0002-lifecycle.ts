@@ -59,6 +59,7 @@ export const lifecycle = (flavor: Flavor): Migration => ({
       .addColumn("metadata", "text", (c) => c.notNull())
       .addColumn("spec", "text", (c) => c.notNull())
       .addColumn("env", "text", (c) => c.notNull())
+      .addColumn("ready", "integer", (c) => c.notNull())
       .execute();
     await index("snapshots", ["machine_id"]);
 
