@@ -1,9 +1,15 @@
 /** The client of a Nullspace service, hosted or self-hosted, or of anything that speaks its API. */
+import type { CallOptions } from "../call";
 import { realDeps, type Deps } from "../deps";
 import { Transport } from "../http";
 import type { NullspaceContext } from "./context";
 import { realPlaces } from "./credentials";
+import { DispatchProofs } from "./dispatch-proofs";
+import { readHealth, type Health } from "./health";
+import { Machines } from "./machines";
+import { Previews } from "./previews";
 import { transportSettings, type NullspaceSettings } from "./settings";
+import { Snapshots } from "./snapshots";
 
 export interface NullspaceClientOptions extends NullspaceSettings {
   /** Called with one line for each retry and each dropped stream; default nothing is logged. Lines never hold a key. */
@@ -18,6 +24,9 @@ export interface NullspaceClientOptions extends NullspaceSettings {
  * @throws UsageError `missing_api_key`, `invalid_api_key`, `invalid_base_url`, `invalid_argument`
  */
 export class NullspaceClient {
+  readonly machines: Machines;
+  readonly snapshots: Snapshots;
+  readonly previews: Previews;
   private readonly context: NullspaceContext;
 
   constructor(options: NullspaceClientOptions = {}) {
@@ -31,6 +40,15 @@ export class NullspaceClient {
       redact: transport.redact,
       deps,
     };
+    const proofs = new DispatchProofs();
+    this.machines = new Machines(this.context, proofs);
+    this.snapshots = new Snapshots(this.context);
+    this.previews = new Previews(this.context);
+  }
+
+  /** Whether the service lives; needs no good key. @throws ConnectionError */
+  async health(options?: CallOptions): Promise<Health> {
+    return readHealth(this.context.transport, options);
   }
 
   /** Closes all connections at once; calls and streams under way fail with `client_closed`. */

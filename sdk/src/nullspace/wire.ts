@@ -167,63 +167,81 @@ export interface NullspaceMachine {
   raw: Readonly<Record<string, unknown>>;
 }
 
-export const machineAnswer = z
-  .looseObject({
-    id: z.string(),
-    status: z.string(),
-    config: maybe(
-      z.looseObject({
-        vcpus: maybe(z.number()),
-        memory_mb: maybe(z.number()),
-        disk_mb: maybe(z.number()),
-      }),
-    ),
-    template: maybe(z.string()),
-    created_at: maybe(z.string()),
-    metadata: maybe(metadata),
-    started_at: maybe(z.string()),
-    timeout_ms: maybe(z.number()),
-    timeout_at: maybe(z.string()),
-    expires_at: maybe(z.string()),
-    remaining_ms: maybe(z.number()),
-    timeout_action: maybe(z.string()),
-    last_active_at: maybe(z.string()),
-    inactivity_timeout_ms: maybe(z.number()),
-    auto_delete_after_ms: maybe(z.number()),
-    ephemeral: maybe(z.boolean()),
-    cwd: maybe(z.string()),
-    snapshot_id: maybe(z.string()),
-    traffic_access_token: maybe(z.string()),
-    warm_pool_checkout: maybe(z.record(z.string(), z.unknown())),
-  })
-  .transform((wire): NullspaceMachine =>
-    defined({
-      id: wire.id,
-      status: wire.status,
-      config: defined({
-        vcpus: wire.config?.vcpus,
-        memoryMb: wire.config?.memory_mb,
-        diskMb: wire.config?.disk_mb,
-      }),
-      template: wire.template,
-      createdAt: wire.created_at,
-      metadata: wire.metadata,
-      startedAt: wire.started_at,
-      timeoutMs: wire.timeout_ms,
-      timeoutAt: wire.timeout_at ?? wire.expires_at,
-      remainingMs: wire.remaining_ms,
-      timeoutAction: wire.timeout_action,
-      lastActiveAt: wire.last_active_at,
-      inactivityTimeoutMs: wire.inactivity_timeout_ms,
-      autoDeleteAfterMs: wire.auto_delete_after_ms,
-      ephemeral: wire.ephemeral,
-      cwd: wire.cwd,
-      snapshotId: wire.snapshot_id,
-      trafficAccessToken: wire.traffic_access_token,
-      warmPoolCheckout: wire.warm_pool_checkout,
-      raw: wire,
+/** What a field mask leaves of a machine. */
+export type MachineFields = Partial<Omit<NullspaceMachine, "raw">> & Pick<NullspaceMachine, "raw">;
+
+const machineMembers = {
+  id: z.string(),
+  status: z.string(),
+  config: maybe(
+    z.looseObject({
+      vcpus: maybe(z.number()),
+      memory_mb: maybe(z.number()),
+      disk_mb: maybe(z.number()),
     }),
-  );
+  ),
+  template: maybe(z.string()),
+  created_at: maybe(z.string()),
+  metadata: maybe(metadata),
+  started_at: maybe(z.string()),
+  timeout_ms: maybe(z.number()),
+  timeout_at: maybe(z.string()),
+  expires_at: maybe(z.string()),
+  remaining_ms: maybe(z.number()),
+  timeout_action: maybe(z.string()),
+  last_active_at: maybe(z.string()),
+  inactivity_timeout_ms: maybe(z.number()),
+  auto_delete_after_ms: maybe(z.number()),
+  ephemeral: maybe(z.boolean()),
+  cwd: maybe(z.string()),
+  snapshot_id: maybe(z.string()),
+  traffic_access_token: maybe(z.string()),
+  warm_pool_checkout: maybe(z.record(z.string(), z.unknown())),
+};
+
+type MachineMembers = z.infer<z.ZodObject<typeof machineMembers>>;
+
+const machineFields = (wire: {
+  [K in keyof MachineMembers]?: MachineMembers[K] | undefined;
+}): MachineFields =>
+  defined({
+    id: wire.id,
+    status: wire.status,
+    config:
+      wire.config &&
+      defined({
+        vcpus: wire.config.vcpus,
+        memoryMb: wire.config.memory_mb,
+        diskMb: wire.config.disk_mb,
+      }),
+    template: wire.template,
+    createdAt: wire.created_at,
+    metadata: wire.metadata,
+    startedAt: wire.started_at,
+    timeoutMs: wire.timeout_ms,
+    timeoutAt: wire.timeout_at ?? wire.expires_at,
+    remainingMs: wire.remaining_ms,
+    timeoutAction: wire.timeout_action,
+    lastActiveAt: wire.last_active_at,
+    inactivityTimeoutMs: wire.inactivity_timeout_ms,
+    autoDeleteAfterMs: wire.auto_delete_after_ms,
+    ephemeral: wire.ephemeral,
+    cwd: wire.cwd,
+    snapshotId: wire.snapshot_id,
+    trafficAccessToken: wire.traffic_access_token,
+    warmPoolCheckout: wire.warm_pool_checkout,
+    raw: wire,
+  });
+
+export const machineAnswer = z.looseObject(machineMembers).transform((wire): NullspaceMachine => ({
+  id: wire.id,
+  status: wire.status,
+  ...machineFields(wire),
+  config: machineFields(wire).config ?? {},
+}));
+
+/** Of a field mask: any member may be missing. */
+export const machineFieldsAnswer = z.looseObject(machineMembers).partial().transform(machineFields);
 
 export interface Snapshot {
   id: string;
@@ -231,6 +249,8 @@ export interface Snapshot {
   sizeBytes: number;
   createdAt: string;
   metadata?: Record<string, unknown>;
+  /** The answer as it came. */
+  raw: Readonly<Record<string, unknown>>;
 }
 
 export const snapshotAnswer = z
@@ -248,6 +268,7 @@ export const snapshotAnswer = z
       sizeBytes: wire.size_bytes,
       createdAt: wire.created_at,
       metadata: wire.metadata,
+      raw: wire,
     }),
   );
 
@@ -327,6 +348,8 @@ export interface Webhook {
   lastDeliveryAt?: string;
   lastDeliveryStatus?: Open<DeliveryStatus>;
   lastError?: string;
+  /** The answer as it came. */
+  raw: Readonly<Record<string, unknown>>;
 }
 
 export const webhookAnswer = z
@@ -354,6 +377,7 @@ export const webhookAnswer = z
       lastDeliveryAt: wire.last_delivery_at,
       lastDeliveryStatus: wire.last_delivery_status,
       lastError: wire.last_error,
+      raw: wire,
     }),
   );
 
@@ -371,6 +395,8 @@ export interface Delivery {
   lastAttemptAt?: string;
   lastResponseStatus?: number;
   lastError?: string;
+  /** The answer as it came. */
+  raw: Readonly<Record<string, unknown>>;
 }
 
 export const deliveryAnswer = z
@@ -402,6 +428,7 @@ export const deliveryAnswer = z
       lastAttemptAt: wire.last_attempt_at,
       lastResponseStatus: wire.last_response_status,
       lastError: wire.last_error,
+      raw: wire,
     }),
   );
 
@@ -415,6 +442,8 @@ export interface DeliveryAttempt {
   responseStatus?: number;
   errorCode?: string;
   errorMessage?: string;
+  /** The answer as it came. */
+  raw: Readonly<Record<string, unknown>>;
 }
 
 export const attemptAnswer = z
@@ -438,5 +467,6 @@ export const attemptAnswer = z
       responseStatus: wire.response_status,
       errorCode: wire.error_code,
       errorMessage: wire.error_message,
+      raw: wire,
     }),
   );
