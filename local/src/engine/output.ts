@@ -1,8 +1,10 @@
 /** Reads a command's output file in pieces that never cut a UTF-8 character in two. */
-import { open } from "node:fs/promises";
+import { type FileHandle, open } from "node:fs/promises";
 
 /** Largest piece, in bytes. */
 export const pieceBytes = 65_536;
+/** What is read of a file at once, at most. */
+const blockBytes = 16 * pieceBytes;
 
 /** How many bytes at the start of `bytes` are whole UTF-8 characters; broken ones count as whole. */
 export function wholeCharacters(bytes: Uint8Array): number {
@@ -25,19 +27,32 @@ export async function* pieces(
   const file = await open(path, "r").catch(() => undefined);
   if (!file) return;
   try {
-    const buffer = Buffer.allocUnsafe(pieceBytes);
     for (let at = from; ;) {
-      const { bytesRead } = await file.read(buffer, 0, pieceBytes, at);
-      if (bytesRead === 0) return;
-      const whole = wholeCharacters(buffer.subarray(0, bytesRead));
-      const length = whole === 0 || (ended && bytesRead < pieceBytes) ? (ended ? bytesRead : whole) : whole;
-      if (length === 0) return;
-      yield { from: at, to: at + length };
-      at += length;
+      const block = await nextBlock(file, at);
+      const isLast = block.length < blockBytes;
+      for (let rest = block; rest.length > 0;) {
+        const piece = rest.subarray(0, pieceBytes);
+        const isTail = ended && isLast && piece.length === rest.length;
+        // A block may end anywhere: what is not whole then begins the next one, if one comes.
+        const length = isTail ? piece.length : wholeCharacters(piece);
+        if (length === 0) break;
+        yield { from: at, to: at + length };
+        at += length;
+        rest = rest.subarray(length);
+      }
+      if (isLast) return;
     }
   } finally {
     await file.close();
   }
+}
+
+/** What the file holds from `from` on, at most a megabyte of it. */
+export async function nextBlock(file: FileHandle, from: number, limit = blockBytes): Promise<Buffer> {
+  const { size } = await file.stat();
+  const block = Buffer.allocUnsafe(Math.max(Math.min(size - from, limit), 0));
+  const { bytesRead } = await file.read(block, 0, block.length, from);
+  return block.subarray(0, bytesRead);
 }
 
 /** The text of bytes [from, to) of a file; broken UTF-8 becomes U+FFFD. Empty when the file is gone. */

@@ -30,16 +30,14 @@ export async function createSpool(folder: string, spec: ExecSpec, owner?: number
   checkCommand(spec);
   const spool = spoolAt(folder);
   await mkdir(folder, { recursive: true, mode: 0o700 });
-  const texts: [string, string][] = ["stdout", "stderr", "start-error", "begun", "sizes"].map((name) => [
-    name,
-    "",
-  ]);
-  if (Object.keys(spec.env).length > 0) texts.push(["env", exportText(spec.env)]);
-  if (spec.stdin !== undefined) texts.push(["stdin", spec.stdin]);
-  for (const [name, text] of texts) {
+  const texts = new Map(["stdout", "stderr", "start-error"].map((name) => [name, ""]));
+  if (Object.keys(spec.env).length > 0) texts.set("env", exportText(spec.env));
+  if (spec.stdin !== undefined) texts.set("stdin", spec.stdin);
+  const write = async (name: string, text: string): Promise<void> => {
     await writeFile(join(folder, name), text, { mode: 0o600 });
     if (owner !== undefined) await chown(join(folder, name), owner, owner);
-  }
+  };
+  await Promise.all([...texts].map(([name, text]) => write(name, text)));
   const pipes = [...(hasOpenStdin(spec) ? ["stdin", "close"] : []), ...(spec.terminal ? ["size"] : [])];
   if (pipes.length > 0) await makePipes(pipes.map((name) => join(folder, name)));
   if (owner !== undefined && hasOpenStdin(spec)) await chown(join(folder, "stdin"), owner, owner);

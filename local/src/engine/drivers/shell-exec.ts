@@ -5,18 +5,14 @@ import { watch, type FSWatcher } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { join } from "node:path";
 import { DriverError, type ExecExit, type ExecSpec, type RunningExec } from "../driver";
-import { ExecInput } from "./exec-input";
 import { execTag, insideScript, onTerminalText, terminalScript } from "./exec-scripts";
-import { createSpool, hasBegun, hasOpenStdin, readExit, readWrapper, spoolAt } from "./exec-spool";
+import { createSpool, hasOpenStdin, readExit } from "./exec-spool";
 import { execFolder, removeTree, type MachineFolder } from "./machine-folder";
-import { bootId, findByArguments, findProcess, isAlive, type ProcessIdentity } from "./process-table";
-import { signalTree } from "./signal-tree";
-import { waitUntil } from "./wait-until";
+import { bootId } from "./process-table";
+import { endOf, SpooledExec, wrapperOf } from "./spooled-exec";
 
 /** How often a command of an earlier control plane is looked after when no file changes. */
 const lookAgainMs = 1000;
-/** A command that has not begun within this time is taken for one that is slow and not for one that failed. */
-const beginMs = 10_000;
 
 /** What a driver puts around a command. */
 export interface ExecPlace {
@@ -44,7 +40,7 @@ export class ShellExecs {
     const earlier = await this.attach(machine, spec.executionId);
     if (earlier) return earlier;
     const folder = execFolder(machine, spec.executionId);
-    const spool = await createSpool(folder, spec, place.owner);
+    await createSpool(folder, spec, place.owner);
     const named = hasOpenStdin(spec) ? await namePipe(join(folder, "stdin")) : undefined;
     try {
       const child = spawn(
@@ -71,30 +67,22 @@ export class ShellExecs {
           child.unref(); // we may end, it goes on
         };
       });
-      return this.remember(folder, { ...spool, ...this.controls(folder), exited });
+      return this.remember(folder, () => exited);
     } finally {
       await named?.close();
     }
   }
 
-  /** Asked for often, also only to learn where the output is: it watches nothing until `exited` is read. */
   async attach(machine: MachineFolder, executionId: string): Promise<RunningExec | undefined> {
     const folder = execFolder(machine, executionId);
     const ended = await readExit(folder);
-    if (ended) return { ...spoolAt(folder), ...this.controls(folder), exited: Promise.resolve(ended) };
+    if (ended) return new SpooledExec(folder, this.firstChild, () => Promise.resolve(ended));
     const running = this.running.get(folder);
     if (running) return running;
+
     // Without a name it has just been started, or was killed before it could write it down.
     if (!(await wrapperOf(folder))) return undefined;
-    const watchExit = (): Promise<ExecExit> => this.exitOf(folder, (look) => listenTo(folder, look));
-    let exited: Promise<ExecExit> | undefined;
-    return this.remember(folder, {
-      ...spoolAt(folder),
-      ...this.controls(folder),
-      get exited() {
-        return (exited ??= watchExit());
-      },
-    });
+    return this.remember(folder, () => this.exitOf(folder, (look) => listenTo(folder, look)));
   }
 
   async forget(machine: MachineFolder, executionId: string): Promise<void> {
@@ -123,33 +111,12 @@ export class ShellExecs {
     });
   }
 
-  /** Everything that can be done with a command by what lies in its folder. */
-  private controls(folder: string): Controls {
-    const input = new ExecInput(folder, async () => (await endOf(folder)) !== undefined);
-    let begun: Promise<boolean> | undefined;
-    return {
-      begun: () => (begun ??= untilBegun(folder)),
-      kill: (signal) => this.kill(folder, signal),
-      writeStdin: (data, options) => input.write(data, options?.signal),
-      closeStdin: () => input.close(),
-      resize: (size) => input.resize(size),
-    };
-  }
-
-  private remember(folder: string, exec: RunningExec): RunningExec {
+  private remember(folder: string, watchExit: () => Promise<ExecExit>): RunningExec {
+    const exec = new SpooledExec(folder, this.firstChild, watchExit);
     this.running.set(folder, exec);
     return exec;
   }
-
-  private async kill(folder: string, signal: Signal = "SIGKILL"): Promise<void> {
-    const wrapper = await wrapperOf(folder);
-    if (!wrapper || (await readExit(folder))) return;
-    await signalTree(wrapper, signal, this.firstChild);
-  }
 }
-
-type Controls = Pick<RunningExec, "begun" | "kill" | "writeStdin" | "closeStdin" | "resize">;
-type Signal = "SIGTERM" | "SIGKILL";
 
 /** For a command that is no child of ours: its folder changes when it ends, unless its wrapper was killed. */
 function listenTo(folder: string, look: () => void): () => void {
@@ -189,17 +156,6 @@ async function namePipe(path: string): Promise<FileHandle | undefined> {
   return process.platform === "linux" ? open(path, oPath) : undefined;
 }
 
-async function untilBegun(folder: string): Promise<boolean> {
-  let ended = false;
-  const isKnown = async (): Promise<boolean> => {
-    ended = (await endOf(folder)) !== undefined;
-    return ended || hasBegun(folder);
-  };
-  // A matter of milliseconds.
-  await waitUntil(isKnown, { withinMs: beginMs, everyMs: 2 });
-  return !ended || hasBegun(folder);
-}
-
 async function started(child: ChildProcess): Promise<void> {
   try {
     await once(child, "spawn");
@@ -209,19 +165,4 @@ async function started(child: ChildProcess): Promise<void> {
       cause: error,
     });
   }
-}
-
-/** Undefined while it runs. Without a recorded exit and without its wrapper nothing can be learned any more. */
-async function endOf(folder: string): Promise<ExecExit | undefined> {
-  const wrapper = await wrapperOf(folder);
-  const alive = wrapper !== undefined && (await isAlive(wrapper));
-  // Read after the look at the process: it writes first and ends then.
-  return (await readExit(folder)) ?? (alive ? undefined : { exitCode: null, signal: null });
-}
-
-async function wrapperOf(folder: string): Promise<ProcessIdentity | undefined> {
-  const named = await readWrapper(folder);
-  if (named) return named;
-  const [pid] = findByArguments(execTag, folder);
-  return pid === undefined ? undefined : await findProcess(pid);
 }

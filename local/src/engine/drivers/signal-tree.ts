@@ -1,4 +1,11 @@
-import { isAlive, processTable, signalProcess, treeOf, type ProcessIdentity } from "./process-table";
+import {
+  isAlive,
+  processTable,
+  type ProcessRow,
+  signalProcess,
+  treeOf,
+  type ProcessIdentity,
+} from "./process-table";
 import { waitUntil } from "./wait-until";
 
 const patienceMs = 5000;
@@ -14,18 +21,29 @@ export async function signalTree(
   signal: "SIGTERM" | "SIGKILL",
   firstChild: "command" | "waits",
 ): Promise<void> {
+  // A terminal has a session of its own: what is left of it when its parents are gone is found by that.
+  const sessions = new Set<number>();
   await waitUntil(
     async () => {
-      if (!(await isAlive(wrapper))) return true;
-      const tree = treeOf(await processTable(), wrapper.pid);
+      const alive = await isAlive(wrapper);
+      if (!alive && sessions.size === 0) return true;
+      const rows = await processTable();
+      const tree = below(rows, alive ? [wrapper.pid, ...sessions] : [...sessions]);
       if (signal === "SIGKILL") {
-        for (const row of tree) signalProcess(row.pid, "SIGKILL");
-        return false; // until the wrapper has recorded the exit
+        for (const row of tree) {
+          if (row.session === row.pid) sessions.add(row.pid);
+          signalProcess(row.pid, "SIGKILL");
+        }
+        return !alive && tree.length === 0; // alive until it has recorded the exit
       }
       const targets = tree.filter((row) => firstChild === "command" || row.parent !== wrapper.pid);
       for (const row of targets) signalProcess(row.pid, "SIGTERM");
-      return targets.length > 0;
+      return targets.length > 0 || !alive;
     },
     { withinMs: patienceMs, everyMs: 10 },
   );
+}
+
+function below(rows: readonly ProcessRow[], roots: readonly number[]): ProcessRow[] {
+  return [...new Set(roots.flatMap((root) => treeOf(rows, root)))];
 }

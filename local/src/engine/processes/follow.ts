@@ -3,12 +3,14 @@ import { type FileHandle, open } from "node:fs/promises";
 import type { Driver } from "../driver";
 import type { ExecutionRun } from "../execution-run";
 import type { Executions } from "../executions";
-import { pieceBytes, wholeCharacters } from "../output";
+import { nextBlock, pieceBytes, wholeCharacters } from "../output";
 import type { FollowProcess, OutputStream, ProcessEvent, ProcessOutput, ProcessRecord } from "./api";
 import { type Hold, outputStreams, pathOf, type Position } from "./recorder";
 
 /** How long all output is kept for a reader that was cut, or has not come yet, in milliseconds. */
 export const lingerMs = 10_000;
+/** What is read of a file at once, at most. */
+const blockBytes = 4 * pieceBytes;
 /** The longest UTF-8 character is of 4 bytes. */
 const characterBytes = 4;
 
@@ -41,7 +43,8 @@ export async function followOutput(
 class Reader {
   private held: Hold | undefined;
   private readonly files = new Map<OutputStream, FileHandle>();
-  private readonly buffer = Buffer.allocUnsafe(pieceBytes);
+  /** Read ahead while more has come than one piece: an idle reader holds nothing. */
+  private readonly blocks = new Map<OutputStream, { from: number; bytes: Buffer }>();
   private readonly letGo = (): void => this.held?.release(lingerMs);
 
   constructor(
@@ -144,34 +147,44 @@ class Reader {
     const end = final && (stream === "stdout" ? final.stdoutBytes : final.stderrBytes);
     const gap = (to: number) => ({ type: "gap", stream, from, bytes: to - from }) as const;
     if (end !== undefined && from >= end) return undefined;
-    if (source.kept(stream) > from) return gap(source.kept(stream));
-    const length = Math.min(pieceBytes, (end ?? Infinity) - from);
-    const bytes = await this.read(source.path(stream), stream, from, length);
-    // It may have been dropped while we read it, and reads as zeros then.
-    if (source.kept(stream) > from) return gap(source.kept(stream));
-    if (bytes.length === 0) return end === undefined ? undefined : gap(end);
-    const isLast = end !== undefined && from + bytes.length >= end;
-    const whole = isLast ? bytes.length : wholeCharacters(bytes);
+    const bytes = this.known(stream, from) ?? (await this.read(source, stream, from));
+    if (!bytes) return gap(source.kept(stream));
+    const piece = bytes.subarray(0, Math.min(pieceBytes, (end ?? Infinity) - from));
+    if (piece.length === 0) return end === undefined ? undefined : gap(end);
+    const isLast = end !== undefined && from + piece.length >= end;
+    const whole = isLast ? piece.length : wholeCharacters(piece);
     if (whole === 0) return end === undefined ? undefined : gap(end);
-    // A copy: the reader may keep it while we read on.
-    return { type: "output", stream, from, data: Buffer.from(bytes.subarray(0, whole)) };
+    return { type: "output", stream, from, data: piece.subarray(0, whole) };
   }
 
-  /** Empty where there is nothing (any more). */
-  private async read(
-    path: string | undefined,
-    stream: OutputStream,
-    from: number,
-    length: number,
-  ): Promise<Buffer> {
-    let file = this.files.get(stream);
-    if (!file) {
-      file = path === undefined ? undefined : await open(path, "r").catch(() => undefined);
-      if (!file) return this.buffer.subarray(0, 0);
-      this.files.set(stream, file);
+  /** What was read ahead. Less than a piece of it may be cut within a character, or have grown meanwhile. */
+  private known(stream: OutputStream, from: number): Buffer | undefined {
+    const block = this.blocks.get(stream);
+    if (block && from >= block.from && from + pieceBytes <= block.from + block.bytes.length) {
+      return block.bytes.subarray(from - block.from);
     }
-    const { bytesRead } = await file.read(this.buffer, 0, length, from);
-    return this.buffer.subarray(0, bytesRead);
+    this.blocks.delete(stream);
+    return undefined;
+  }
+
+  /** Empty where there is nothing yet, or any more; undefined when it was dropped. */
+  private async read(source: Source, stream: OutputStream, from: number): Promise<Buffer | undefined> {
+    if (source.kept(stream) > from) return undefined;
+    const file = await this.open(source, stream);
+    const bytes = file ? await nextBlock(file, from, blockBytes) : Buffer.alloc(0);
+    // Asked again: what is dropped while we read it reads as zeros.
+    if (source.kept(stream) > from) return undefined;
+    if (bytes.length > pieceBytes) this.blocks.set(stream, { from, bytes });
+    return bytes;
+  }
+
+  private async open(source: Source, stream: OutputStream): Promise<FileHandle | undefined> {
+    const known = this.files.get(stream);
+    if (known) return known;
+    const path = source.path(stream);
+    const file = path === undefined ? undefined : await open(path, "r").catch(() => undefined);
+    if (file) this.files.set(stream, file);
+    return file;
   }
 }
 
