@@ -15,7 +15,15 @@ export interface PageSource<T, P, C extends string | number> {
   /** Where the next page starts; undefined after the last. */
   next(page: P, cursor: C | undefined): C | undefined;
   first?: C | undefined;
+  /**
+   * For pages by offset: names an item, so that one which new items pushed to a later page comes once all the same. Pages
+   * themselves stay as the service answers them.
+   */
+  idOf?: ((item: T) => string) | undefined;
 }
+
+/** Ids that are remembered for `idOf`; more new items than this between two pages show as repeats. */
+const remembered = 10_000;
 
 /** A cursor that comes a second time ends the list with `repeated_cursor`: it would never end by itself. */
 export function pagesOf<T, P, C extends string | number>(source: PageSource<T, P, C>): Pages<T, P> {
@@ -39,7 +47,28 @@ export function pagesOf<T, P, C extends string | number>(source: PageSource<T, P
     page: () => source.fetch(source.first),
     pages,
     async *[Symbol.asyncIterator]() {
-      for await (const page of pages()) yield* source.items(page);
+      const seen = new RecentIds(remembered);
+      const { idOf } = source;
+      for await (const page of pages()) {
+        const items = source.items(page);
+        yield* idOf ? items.filter((item) => seen.isNew(idOf(item))) : items;
+      }
     },
   };
+}
+
+/** The last so many ids, the oldest forgotten first. */
+class RecentIds {
+  private readonly ids = new Set<string>();
+  constructor(private readonly most: number) {}
+
+  isNew(id: string): boolean {
+    if (this.ids.has(id)) return false;
+    this.ids.add(id);
+    if (this.ids.size > this.most) {
+      const [oldest] = this.ids;
+      if (oldest !== undefined) this.ids.delete(oldest);
+    }
+    return true;
+  }
 }

@@ -6,10 +6,12 @@ import type { NullspaceContext } from "./context";
 import { realPlaces } from "./credentials";
 import { DispatchProofs } from "./dispatch-proofs";
 import { readHealth, type Health } from "./health";
+import { Lifecycle } from "./lifecycle";
 import { Machines } from "./machines";
 import { Previews } from "./previews";
 import { transportSettings, type NullspaceSettings } from "./settings";
 import { Snapshots } from "./snapshots";
+import { Webhooks } from "./webhooks";
 
 export interface NullspaceClientOptions extends NullspaceSettings {
   /** Called with one line for each retry and each dropped stream; default nothing is logged. Lines never hold a key. */
@@ -26,6 +28,8 @@ export interface NullspaceClientOptions extends NullspaceSettings {
 export class NullspaceClient {
   readonly machines: Machines;
   readonly snapshots: Snapshots;
+  readonly lifecycle: Lifecycle;
+  readonly webhooks: Webhooks;
   readonly previews: Previews;
   private readonly context: NullspaceContext;
 
@@ -43,6 +47,8 @@ export class NullspaceClient {
     const proofs = new DispatchProofs();
     this.machines = new Machines(this.context, proofs);
     this.snapshots = new Snapshots(this.context);
+    this.lifecycle = new Lifecycle(this.context);
+    this.webhooks = new Webhooks(this.context);
     this.previews = new Previews(this.context);
   }
 
