@@ -16,7 +16,7 @@ export interface ExecutionHooks {
   machineRests(machine: MachineRecord): void;
   isBusy(machineId: string): boolean;
   /** What runs in it now, for the report of what a hibernation ended. */
-  runningCommands?(machineId: string): { pid: number; command: string }[];
+  runningCommands(machineId: string): { pid: number; command: string }[];
 }
 
 export interface Host {

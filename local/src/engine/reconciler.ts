@@ -275,7 +275,7 @@ export class MachineActor {
 
   /** What a sleep ends and a wake does not bring back. */
   private notKept(): Record<string, unknown> {
-    const commands = this.host.executions().runningCommands?.(this.id) ?? [];
+    const commands = this.host.executions().runningCommands(this.id);
     if (commands.length === 0) return {};
     const named = commands.slice(0, maxNamed).map(({ pid, command }) => ({
       pid,

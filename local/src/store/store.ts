@@ -148,11 +148,6 @@ export async function setMachineEnv(tx: Tx, id: string, env: Record<string, stri
     .execute();
 }
 
-export async function machineEnv(db: Database, id: string): Promise<Record<string, string>> {
-  const row = await db.selectFrom("machines").select("env").where("id", "=", id).executeTakeFirst();
-  return row ? (JSON.parse(row.env) as Record<string, string>) : {};
-}
-
 export const executionFromRow = (row: Selectable<ExecutionsTable>): ExecutionRecord => ({
   id: row.id,
   machineId: row.machine_id,

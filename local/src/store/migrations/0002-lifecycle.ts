@@ -1,4 +1,4 @@
-import type { CreateTableBuilder, Kysely, Migration } from "kysely";
+import { type CreateTableBuilder, type Kysely, type Migration, sql } from "kysely";
 import type { Flavor } from "../flavor";
 
 /** Snapshots, leases, the lifecycle log and its webhooks; terminals and open stdin of executions. */
@@ -62,6 +62,7 @@ export const lifecycle = (flavor: Flavor): Migration => ({
       .addColumn("ready", "integer", (c) => c.notNull())
       .execute();
     await index("snapshots", ["machine_id"]);
+    await rememberThePast(db);
 
     await db.schema
       .createTable("lifecycle_events")
@@ -142,3 +143,34 @@ export const lifecycle = (flavor: Flavor): Migration => ({
       .execute();
   },
 });
+
+/** What the new columns say of machines that were made before: when they first ran, and what they sleep on. */
+async function rememberThePast(db: Kysely<unknown>): Promise<void> {
+  await sql`update machines set first_running_at = (
+    select min(at) from revisions
+    where revisions.machine_id = machines.id and record like '%"phase":"running"%')`.execute(db);
+  const { rows } = await sql<Sleeper>`
+    select id, revision, vcpu, memory_mib, storage_gib, last_transition_at from machines
+    where phase = 'sleeping' and desired_state = 'sleeping'`.execute(db);
+  for (const row of rows) {
+    const hibernation = `${row.id}h${String(row.revision)}`;
+    const spec = JSON.stringify({
+      ...{ vcpu: row.vcpu, memoryMiB: row.memory_mib, storageGiB: row.storage_gib },
+      ...{ template: "base", metadata: {}, cwd: null, egress: "allow_all" },
+    });
+    await sql`insert into snapshots (id, machine_id, kind, size_bytes, created_at, metadata, spec, env, ready)
+      values (${hibernation}, ${row.id}, 'hibernation', 0, ${row.last_transition_at}, '{}', ${spec}, '{}', 1)`.execute(
+      db,
+    );
+    await sql`update machines set hibernation_id = ${hibernation} where id = ${row.id}`.execute(db);
+  }
+}
+
+interface Sleeper {
+  id: string;
+  revision: number;
+  vcpu: number;
+  memory_mib: number;
+  storage_gib: number;
+  last_transition_at: string;
+}
