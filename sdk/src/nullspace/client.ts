@@ -1,10 +1,12 @@
 /** The client of a Nullspace service, hosted or self-hosted, or of anything that speaks its API. */
 import type { CallOptions } from "../call";
 import { realDeps, type Deps } from "../deps";
+import { ConnectionError } from "../errors";
 import { Transport } from "../http";
 import type { NullspaceContext } from "./context";
 import { realPlaces } from "./credentials";
 import { DispatchProofs } from "./dispatch-proofs";
+import { Files } from "./files";
 import { readHealth, type Health } from "./health";
 import { Lifecycle } from "./lifecycle";
 import { Machines } from "./machines";
@@ -28,10 +30,12 @@ export interface NullspaceClientOptions extends NullspaceSettings {
 export class NullspaceClient {
   readonly machines: Machines;
   readonly snapshots: Snapshots;
+  readonly files: Files;
   readonly lifecycle: Lifecycle;
   readonly webhooks: Webhooks;
   readonly previews: Previews;
   private readonly context: NullspaceContext;
+  private readonly closing = new AbortController();
 
   constructor(options: NullspaceClientOptions = {}) {
     const deps: Deps = { ...realDeps, ...(options.log ? { log: options.log } : {}), ...options.deps };
@@ -43,10 +47,12 @@ export class NullspaceClient {
       authHeaders: () => settings.headers,
       redact: transport.redact,
       deps,
+      closing: this.closing.signal,
     };
     const proofs = new DispatchProofs();
     this.machines = new Machines(this.context, proofs);
     this.snapshots = new Snapshots(this.context);
+    this.files = new Files(this.context);
     this.lifecycle = new Lifecycle(this.context);
     this.webhooks = new Webhooks(this.context);
     this.previews = new Previews(this.context);
@@ -59,6 +65,8 @@ export class NullspaceClient {
 
   /** Closes all connections at once; calls and streams under way fail with `client_closed`. */
   async close(): Promise<void> {
+    const message = `the client of ${this.context.baseUrl.origin} was closed`;
+    this.closing.abort(new ConnectionError({ message, code: "client_closed" }));
     await this.context.transport.close();
   }
 

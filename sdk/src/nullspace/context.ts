@@ -12,4 +12,6 @@ export interface NullspaceContext {
   /** Takes the key out of what a person may read. */
   readonly redact: Redact;
   readonly deps: Deps;
+  /** Aborted with a `client_closed` error when the client is closed: sockets end with it. */
+  readonly closing: AbortSignal;
 }
