@@ -12,7 +12,7 @@ import { ownNode, root } from "../setup/node-modules.mjs";
 import { machineShape } from "./support/machine-shape.mjs";
 import { page, section, verdicts } from "./support/report.mjs";
 
-const names = ["provider", "pulumi-up", "sse", "creates", "streams", "start"];
+const names = ["provider", "pulumi-up", "sse", "creates", "streams", "start", "history", "snapshots"];
 const pageFile = join(root, "docs", "benchmarks.md");
 const measurementFile = (name) => fileURLToPath(new URL(`measurements/${name}.mjs`, import.meta.url));
 
@@ -30,7 +30,11 @@ if (unknown.length > 0) {
 async function measure(name) {
   const child = fork(measurementFile(name), quick ? ["--quick"] : [], {
     execPath: ownNode,
-    execArgv: ["--disable-warning=ExperimentalWarning", "--expose-gc"],
+    execArgv: [
+      "--disable-warning=ExperimentalWarning",
+      "--disable-warning=MODULE_TYPELESS_PACKAGE_JSON",
+      "--expose-gc",
+    ],
     cwd: root,
   });
   let result;

@@ -20,10 +20,11 @@ const readyLine = ({ url, dedalus, nullspace, apiKey }: ReadyFacts): string =>
 const readyText = (facts: ReadyFacts, how: string): string =>
   [
     `The embedded control plane is ready; the driver is "${facts.driver}".`,
-    `  Dedalus API  ${facts.dedalus}`,
-    `  API key      machines-local status --show-key`,
-    `  State        ${facts.stateDir}`,
-    `  Log          ${statePaths(facts.stateDir).log}`,
+    `  Dedalus API    ${facts.dedalus}`,
+    `  Nullspace API  ${facts.nullspace}`,
+    `  API key        machines-local status --show-key`,
+    `  State          ${facts.stateDir}`,
+    `  Log            ${statePaths(facts.stateDir).log}`,
     how,
   ].join("\n");
 

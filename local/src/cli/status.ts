@@ -38,11 +38,12 @@ export async function status(flags: StatusFlags): Promise<void> {
     { running: true, ...endpoint, ...about, ...key },
     [
       `The control plane runs as process ${String(endpoint.pid)} since ${endpoint.startedAt}.`,
-      `  Dedalus API  ${endpoint.dedalus}`,
-      ...(flags.showKey ? [`  API key      ${apiKey}`] : []),
-      `  Driver       ${about.driver}${about.notEnforced.length > 0 ? ` (not enforced: ${about.notEnforced.join(", ")})` : ""}`,
-      `  Machines     ${String(about.machines)}`,
-      `  State        ${flags.state}`,
+      `  Dedalus API    ${endpoint.dedalus}`,
+      `  Nullspace API  ${endpoint.nullspace}`,
+      ...(flags.showKey ? [`  API key        ${apiKey}`] : []),
+      `  Driver         ${about.driver}${about.notEnforced.length > 0 ? ` (not enforced: ${about.notEnforced.join(", ")})` : ""}`,
+      `  Machines       ${String(about.machines)}`,
+      `  State          ${flags.state}`,
     ].join("\n"),
   );
 }

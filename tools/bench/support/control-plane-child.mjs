@@ -1,4 +1,4 @@
-/** The process of a measured control plane: null driver, SQLite as it is by default (WAL, synchronous=FULL). */
+/** The process of a measured control plane: the null driver and SQLite as it is by default (WAL, synchronous=FULL), if not told otherwise. */
 import { createRequire } from "node:module";
 import { monitorEventLoopDelay } from "node:perf_hooks";
 import { join } from "node:path";
@@ -37,13 +37,15 @@ async function until(id, holds) {
 }
 
 const requests = {
-  async start({ stateDir, observe = false, faults = { rules: [] } }) {
-    const driver = observe ? new ObservedDriver() : "null";
+  async start({ stateDir, databaseUrl, observe = false, faults = { rules: [] }, driver = "null" }) {
     // As the command line starts it: the process is its own, and keeps its memory small.
     const own = { ownProcess: true };
-    local = await startLocal({ stateDir, port: 0, driver, faults: faultScript.parse(faults) }, own);
-    const { dedalus, apiKey } = local;
-    return { dedalus, apiKey, files: openFilesLimit(), pid: process.pid };
+    const store = databaseUrl === undefined ? {} : { databaseUrl };
+    const runs = observe ? new ObservedDriver() : driver;
+    const options = { stateDir, port: 0, driver: runs, faults: faultScript.parse(faults), ...store };
+    local = await startLocal(options, own);
+    const { dedalus, nullspace, apiKey } = local;
+    return { dedalus, nullspace, apiKey, files: openFilesLimit(), pid: process.pid };
   },
 
   faults: (script) => local.faults.replace(faultScript.parse(script)),
