@@ -1,31 +1,9 @@
 import { phases } from "@pulumi-machines/sdk/dedalus/rules";
 import { change, desire, IllegalMoveError, move, nextStep } from "../../../local/src/engine/machine";
 import { isLegalMove, moves } from "../../../local/src/engine/moves";
-import { type MachineRecord, noLease } from "../../../local/src/engine/record";
+import { machine } from "./machine-record";
 
 const at = "2026-01-02T00:00:00.000Z";
-const machine = (over: Partial<MachineRecord>): MachineRecord => ({
-  id: "a1",
-  vcpu: 1,
-  memoryMiB: 512,
-  storageGiB: 10,
-  autosleepSeconds: 0,
-  desiredState: "running",
-  phase: "running",
-  reason: "ready",
-  lastError: null,
-  retryable: false,
-  revision: 7,
-  lastTransitionAt: "2026-01-01T00:00:00.000Z",
-  lastProgressAt: "2026-01-01T00:00:00.000Z",
-  createdAt: "2026-01-01T00:00:00.000Z",
-  lastActivityAt: "2026-01-01T00:00:00.000Z",
-  lastWakeAt: null,
-  ...{ template: "base", metadata: {}, cwd: null, egress: "allow_all", lease: noLease },
-  ...{ fromSnapshotId: null, forkedFromId: null, firstRunningAt: null, hibernationId: null },
-  ...{ operation: null, operationActor: "user" },
-  ...over,
-});
 
 describe("the table of moves", () => {
   test("names only phases, each pair once, each with its reason", () => {

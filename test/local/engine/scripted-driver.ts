@@ -17,6 +17,8 @@ export class Hosted {
   starts = 0;
   /** What stands in for its files: whatever a test puts there. */
   disk: string | undefined;
+  /** End its commands. */
+  kills: (() => void)[] = [];
 }
 
 /** What survives a control plane. */
@@ -89,11 +91,14 @@ export class ScriptedDriver implements Driver {
   async stop(id: string): Promise<void> {
     await this.begin("stop", id);
     const hosted = this.world.machines.get(id);
-    if (hosted) hosted.running = false;
+    if (!hosted) return;
+    hosted.running = false;
+    for (const kill of hosted.kills.splice(0)) kill();
   }
 
   async destroy(id: string): Promise<void> {
     await this.begin("destroy", id);
+    for (const kill of this.world.machines.get(id)?.kills ?? []) kill();
     this.world.machines.delete(id);
   }
 
@@ -102,8 +107,23 @@ export class ScriptedDriver implements Driver {
     this.world.of(spec.id).spec = spec;
   }
 
-  exec(): Promise<never> {
-    return Promise.reject(new DriverError("no_exec", "this driver runs no commands", false));
+  /** A command that says nothing and runs until it is killed, or its machine goes. */
+  exec({ machineId }: ExecSpec): Promise<RunningExec> {
+    const { promise, resolve } = Promise.withResolvers<ExecExit>();
+    const end = (exit: ExecExit) => {
+      resolve(exit);
+      return Promise.resolve();
+    };
+    this.world.of(machineId).kills.push(() => void end({ exitCode: 137, signal: 9 }));
+    return Promise.resolve({
+      stdoutPath: "/dev/null",
+      stderrPath: "/dev/null",
+      exited: promise,
+      kill: () => end({ exitCode: 137, signal: 9 }),
+      writeStdin: () => Promise.resolve(),
+      closeStdin: () => Promise.resolve(),
+      resize: () => Promise.resolve(),
+    });
   }
 
   attachExec(): Promise<undefined> {
