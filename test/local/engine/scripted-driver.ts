@@ -5,8 +5,11 @@
 import {
   type Driver,
   DriverError,
+  type ExecExit,
+  type ExecSpec,
   type MachineSpec,
   type MachineUsage,
+  type RunningExec,
 } from "../../../local/src/engine/driver";
 
 export type Operation = "start" | "stop" | "destroy" | "resize" | "snapshot";
