@@ -51,11 +51,16 @@ describe("a foreground command", () => {
     expect(own.json["stdout"]).toBe("hello own /tmp\n");
   });
 
-  it("that cannot be started is 502, in the system's words", async () => {
+  it("whose program is not there exits as at a prompt", async () => {
     const answer = await exec({ command: "no-such-program" });
+    expect(answer.json).toMatchObject({ exit_code: 127, stdout: "" });
+    expect(answer.json["stderr"]).toContain("no-such-program");
+  });
+
+  it("that cannot be started is 502, in the system's words", async () => {
+    const answer = await exec({ command: "true", cwd: "/no/such/folder" });
     expect(told(answer)).toEqual([502, "exec_failed"]);
-    expect(answer.json["error"]).toContain("no-such-program");
-    expect(told(await exec({ command: "true", cwd: "/no/such/folder" }))).toEqual([502, "exec_failed"]);
+    expect(answer.json["error"]).toContain("/no/such/folder");
   });
 
   it("that runs for too long is killed and 504, with what it wrote", async () => {

@@ -8,8 +8,9 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import { type EventFilter, Refusal } from "../../engine/control-plane";
 import type { NullspaceDeps } from "./deps";
 import { engineMachineId, engineSnapshotId } from "./ids";
+import { Query } from "./query";
 import { lifecycleEvent } from "./render-event";
-import { machineOf, Query, snapshotOf } from "./requests";
+import { machineOf, snapshotOf } from "./requests";
 
 const maxLimit = 100;
 const defaultLimit = 50;

@@ -11,8 +11,9 @@ import type { MachineRecord } from "../../engine/record";
 import { violation } from "../../http-violations";
 import { invalid } from "./errors";
 import { machineState, phasesOf } from "./machine-state";
+import { Query } from "./query";
 import { machineInfo } from "./render";
-import { canonical, Query } from "./requests";
+import { canonical } from "./requests";
 
 const parameters = ["state", "limit", "next_token", "template", "metadata", "fields"] as const;
 /** The vendor's bound. */

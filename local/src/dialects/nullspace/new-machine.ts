@@ -1,16 +1,16 @@
 /** POST /v1/machines: what a create asks for, in the engine's terms. Everything that is wrong is told at once. */
-import { posix } from "node:path";
 import { type CreateMachineBody, createMachineRequest } from "@pulumi-machines/sdk/nullspace/wire";
 import type { NewMachine } from "../../engine/control-plane";
 import type { MachineSize } from "../../engine/record";
 import type { Violation } from "../../http-errors";
 import { violation } from "../../http-violations";
 import { createDefaults, type Range, type SizeLimits } from "../../settings";
+import { cwdViolations, normalCwd } from "./cwd";
 import { egressOf, egressViolations, networkViolations } from "./egress";
 import { notImplemented, wireError } from "./errors";
 import { engineSnapshotId } from "./ids";
 import { leaseOf, leaseViolations } from "./lease";
-import { envsViolations, nulViolations, parse } from "./requests";
+import { envsViolations, parse } from "./requests";
 
 /** The only template here. */
 const baseTemplate = "base";
@@ -18,9 +18,6 @@ const baseTemplate = "base";
 const defaultVcpus = 1;
 const defaultMemoryMb = 256;
 const mibPerGib = 1024;
-/** The vendor keeps it for itself. */
-const reservedFolder = "/workspace/.nullspace";
-const maxPathLength = 4096;
 
 /** Members that a snapshot gives, so that a create from one cannot. */
 const fromSnapshot = [
@@ -120,30 +117,11 @@ const diskRange = ({ storageGiB }: SizeLimits): Range => ({
   max: storageGiB.max * mibPerGib,
 });
 
-/** Absolute, without dots, doubled slashes and a slash at its end. */
-export const normalCwd = (path: string): string => {
-  const normal = posix.normalize(path).replace(/\/+$/, "");
-  return normal === "" ? "/" : normal;
-};
-
 // ---------------------------------------------------------------- what is wrong
 
 function sizeViolations(field: string, value: unknown, { min, max }: Range, unit: string): Violation[] {
   if (typeof value !== "number" || (value >= min && value <= max)) return [];
   return [violation(`body.${field}`, `must be from ${String(min)} to ${String(max)} ${unit}`)];
-}
-
-export function cwdViolations(value: unknown, location = "body.cwd"): Violation[] {
-  if (typeof value !== "string") return [];
-  if (value.includes("\0")) return nulViolations(location, value);
-  if (!value.startsWith("/")) return [violation(location, "must be an absolute path")];
-  if (value.length > maxPathLength) {
-    return [violation(location, `must be at most ${String(maxPathLength)} characters long`)];
-  }
-  const path = normalCwd(value);
-  return path === reservedFolder || path.startsWith(`${reservedFolder}/`)
-    ? [violation(location, `${reservedFolder} is reserved`)]
-    : [];
 }
 
 function snapshotViolations(fields: Record<string, unknown>): Violation[] {

@@ -4,7 +4,7 @@ import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { ProcessRecord } from "../../engine/processes/api";
 import type { NullspaceDeps } from "./deps";
 import { wireError } from "./errors";
-import { ptySession } from "./render";
+import { ptySession } from "./render-process";
 import { machineOf, param, parse, requireNoBody } from "./requests";
 import { living } from "./transitions";
 

@@ -1,25 +1,13 @@
-/** The engine's records in the vendor's words. Members without a value are absent, never null. */
+/** Machines and snapshots in the vendor's words. Members without a value are absent, never null. */
 import type { MachineUsage } from "../../engine/driver";
-import type { ProcessLogs, ProcessRecord } from "../../engine/processes/api";
-import type {
-  AttemptRecord,
-  DeliveryRecord,
-  Lease,
-  LifecycleEventRecord,
-  MachineRecord,
-  SnapshotRecord,
-  WebhookRecord,
-} from "../../engine/record";
+import type { Lease, MachineRecord, SnapshotRecord } from "../../engine/record";
 import { machineId, snapshotId } from "./ids";
 import { machineState } from "./machine-state";
 import type { WarmPoolCheckout } from "./new-machine";
 import { present } from "./present";
-import { lifecycleEvent } from "./render-event";
 
 const mib = 1_048_576;
 const mibPerGib = 1024;
-
-// ---------------------------------------------------------------- machines
 
 /** vCPUs are whole here: a quarter of one, made through the other dialect, shows as one. */
 const vcpus = ({ vcpu }: MachineRecord): number => Math.max(1, Math.ceil(vcpu));
@@ -127,92 +115,4 @@ export const snapshotInfo = (snapshot: SnapshotRecord) => ({
   size_bytes: snapshot.sizeBytes,
   created_at: snapshot.createdAt,
   metadata: snapshot.metadata,
-});
-
-// ---------------------------------------------------------------- commands
-
-/** ProcessInfo: exactly its members, the vendor's client takes no others. */
-export const processInfo = ({ pid, command, running }: ProcessRecord) => ({ pid, command, running });
-
-/** What a reader of logs takes for an ended command whose code could not be learned; so does the vendor's client. */
-export const unknownExitCode = -1;
-
-/** ProcessLogs, and how many bytes at the start of each stream are kept no more (ours). */
-export const processLogs = ({ process, stdout, stderr, output, ...dropped }: ProcessLogs) => ({
-  ...{ stdout, stderr, output },
-  ...(process.running ? {} : { exit_code: process.exitCode ?? unknownExitCode }),
-  stdout_bytes: process.stdoutBytes,
-  stderr_bytes: process.stderrBytes,
-  stdout_dropped: dropped.stdoutDropped,
-  stderr_dropped: dropped.stderrDropped,
-  ...present({ error_code: process.errorCode, error_message: process.errorMessage }),
-});
-
-/** PtySessionInfo of a process on a terminal. */
-export const ptySession = (process: ProcessRecord, terminal: NonNullable<ProcessRecord["terminal"]>) => ({
-  session_id: terminal.sessionId,
-  pid: process.pid,
-  cols: terminal.cols,
-  rows: terminal.rows,
-  exec_id: process.executionId,
-});
-
-// ---------------------------------------------------------------- webhooks
-
-/** LifecycleWebhookInfo; the secret is never told. */
-export const webhookInfo = (webhook: WebhookRecord) => ({
-  id: webhook.id,
-  url: webhook.url,
-  operations: webhook.operations,
-  enabled: webhook.enabled,
-  has_signing_secret: true,
-  created_at: webhook.createdAt,
-  updated_at: webhook.updatedAt,
-  ...present({
-    last_delivery_at: webhook.lastDeliveryAt,
-    last_delivery_status: webhook.lastDeliveryStatus,
-    last_error: webhook.lastError,
-  }),
-});
-
-/** LifecycleWebhookDeliveryInfo */
-export const deliveryInfo = (delivery: DeliveryRecord) => ({
-  id: delivery.id,
-  webhook_id: delivery.webhookId,
-  event_id: delivery.eventId,
-  operation: delivery.operation,
-  status: delivery.status,
-  delivery_status: delivery.deliveryStatus,
-  attempt_count: delivery.attemptCount,
-  created_at: delivery.createdAt,
-  ...present({
-    next_attempt_at: delivery.nextAttemptAt,
-    last_attempt_at: delivery.lastAttemptAt,
-    last_response_status: delivery.lastResponseStatus,
-    last_error: delivery.lastError,
-  }),
-});
-
-const attemptInfo = (attempt: AttemptRecord) => ({
-  id: attempt.id,
-  delivery_id: attempt.deliveryId,
-  attempt_number: attempt.attemptNumber,
-  attempted_at: attempt.attemptedAt,
-  duration_ms: attempt.durationMs,
-  ...present({
-    response_status: attempt.responseStatus,
-    error_code: attempt.errorCode,
-    error_message: attempt.errorMessage,
-  }),
-});
-
-/** LifecycleWebhookDeliveryDetail */
-export const deliveryDetail = (found: {
-  delivery: DeliveryRecord;
-  event: LifecycleEventRecord;
-  attempts: AttemptRecord[];
-}) => ({
-  delivery: deliveryInfo(found.delivery),
-  event: lifecycleEvent(found.event),
-  attempts: found.attempts.map(attemptInfo),
 });

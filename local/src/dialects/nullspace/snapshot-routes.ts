@@ -3,8 +3,9 @@ import type { FastifyInstance } from "fastify";
 import { sendStored } from "../dedalus/send-stored";
 import type { NullspaceDeps } from "./deps";
 import { engineMachineId } from "./ids";
+import { Query } from "./query";
 import { snapshotInfo } from "./render";
-import { idempotencyOf, machineOf, Query, requireNoBody, snapshotOf } from "./requests";
+import { idempotencyOf, machineOf, requireNoBody, snapshotOf } from "./requests";
 import type { Waiting } from "./waiting";
 
 export function snapshotRoutes(

@@ -3,8 +3,9 @@ import { createWebhookRequest, updateWebhookRequest } from "@pulumi-machines/sdk
 import type { FastifyInstance, FastifyRequest } from "fastify";
 import type { NewWebhook } from "../../engine/control-plane";
 import type { NullspaceDeps } from "./deps";
-import { deliveryDetail, deliveryInfo, webhookInfo } from "./render";
-import { nulViolations, parse, Query, requireNoBody, uuidOf } from "./requests";
+import { Query } from "./query";
+import { deliveryDetail, deliveryInfo, webhookInfo } from "./render-webhook";
+import { nulViolations, parse, requireNoBody, uuidOf } from "./requests";
 
 const maxLimit = 100;
 const defaultLimit = 50;
