@@ -27,8 +27,21 @@ export function execFolder(machine: MachineFolder, executionId: string): string 
   return join(machine.execs, checked(executionId));
 }
 
-export async function machineIds(stateDir: string): Promise<string[]> {
-  const names = await readdir(join(stateDir, "machines")).catch(() => [] as string[]);
+export function machineIds(stateDir: string): Promise<string[]> {
+  return idsIn(join(stateDir, "machines"));
+}
+
+export function snapshotFolder(stateDir: string, snapshotId: string): string {
+  return join(stateDir, "snapshots", checked(snapshotId));
+}
+
+/** Whole snapshots and what is left of unfinished ones. */
+export function snapshotIds(stateDir: string): Promise<string[]> {
+  return idsIn(join(stateDir, "snapshots"));
+}
+
+async function idsIn(folder: string): Promise<string[]> {
+  const names = await readdir(folder).catch(() => [] as string[]);
   return names.filter((name) => safeName.test(name));
 }
 

@@ -1,5 +1,5 @@
 /** Machines as Linux namespaces, made with util-linux alone, by root or by an ordinary user. */
-import { readdir, readFile } from "node:fs/promises";
+import { readlink } from "node:fs/promises";
 import { join } from "node:path";
 import {
   DriverError,
@@ -10,22 +10,17 @@ import {
   type RunningExec,
 } from "../../driver";
 import { ExitWatch } from "../exit-watch";
-import {
-  machineFolder,
-  machineIds,
-  readRuntime,
-  removeTree,
-  writeWhole,
-  type MachineFolder,
-} from "../machine-folder";
+import { machineFolder, machineIds, readRuntime, removeTree, type MachineFolder } from "../machine-folder";
 import { startPiped } from "../piped-program";
 import { ShellExecs } from "../shell-exec";
 import { Turns } from "../turns";
 import { waitUntil } from "../wait-until";
 import { Cgroups } from "./cgroups";
 import { prepareDisk } from "./disk";
+import { foldersOf } from "./disk-file";
 import { hostEnv, prepareHost, type SandboxHost } from "./host";
 import { endProcesses, isUp, launch } from "./launch";
+import { damaged, Layers } from "./layers";
 import { removeOtherTemplates } from "./template";
 
 const busyMs = 15_000;
@@ -47,11 +42,13 @@ export class SandboxDriver implements Driver {
   private readonly watch: ExitWatch;
   private readonly execs = new ShellExecs("waits");
   private readonly turns = new Turns();
+  private readonly layers: Layers;
 
   private constructor(
     private readonly host: SandboxHost,
     private readonly cgroups: Cgroups,
   ) {
+    this.layers = new Layers(host);
     this.notEnforced = [...cgroups.notEnforced, "storage limit"];
     this.watch = new ExitWatch(
       (id) => this.isRunning(id),
@@ -78,13 +75,12 @@ export class SandboxDriver implements Driver {
     const isFree = async (): Promise<boolean> => {
       signal.throwIfAborted();
       if (await isUp(machine)) return true;
-      await prepareDisk(machine, spec, this.host);
+      const lower = foldersOf(await prepareDisk(machine, spec, this.host, this.layers));
       await this.cgroups.set(spec.id, spec);
-      await writeWhole(join(machine.path, "template"), this.host.template);
       const cgroups = this.cgroups.of(spec.id);
       const onEnd = (): void => this.watch.childEnded(spec.id);
       this.watch.childStarts(spec.id);
-      return (await launch(machine, spec, this.host, { cgroups, signal, onEnd })) === "up";
+      return (await launch(machine, spec, this.host, { cgroups, lower, signal, onEnd })) === "up";
     };
     if (await waitUntil(isFree, { withinMs: busyMs, everyMs: 20 })) return;
     const words = "an earlier start of this machine does not end: stop the machine, then start it again";
@@ -107,6 +103,7 @@ export class SandboxDriver implements Driver {
     await this.turns.take(machineId, async () => {
       await this.stopNow(machineId);
       await removeTree(machineFolder(this.host.stateDir, machineId).path);
+      await this.layers.collect();
     });
   }
 
@@ -170,8 +167,10 @@ export class SandboxDriver implements Driver {
       throw new DriverError("not_running", `machine ${machine.id} does not run: start it first`, true);
     }
     const asOurselves = this.host.mode === "user" ? ["--preserve-credentials"] : [];
+    // The host's network can be entered by its root alone: stay in it.
+    const network = (await sharesNetwork(init.pid)) ? [] : ["-n"];
     return [
-      ...["nsenter", "-t", String(init.pid), "-U", ...asOurselves, "-m", "-p", "-u", "-i", "-C"],
+      ...["nsenter", "-t", String(init.pid), "-U", ...asOurselves, "-m", "-p", "-u", "-i", "-C", ...network],
       // Entering gives every capability of the machine's namespace; never run a command without this.
       ...["setpriv", "--bounding-set", "-all", "--inh-caps", "-all", "--no-new-privs", "--"],
     ];
@@ -181,7 +180,9 @@ export class SandboxDriver implements Driver {
     const present = new Set([...(await machineIds(this.host.stateDir)), ...(await this.cgroups.ids())]);
     const unknown = [...present].filter((id) => !known.has(id));
     for (const id of unknown) await this.destroy(id);
-    await removeOtherTemplates(this.host.stateDir, await this.templatesInUse());
+    await this.layers.collect();
+    const used = await this.layers.inUse().catch(damaged);
+    if (used) await removeOtherTemplates(this.host.stateDir, used.templates);
     return unknown;
   }
 
@@ -189,11 +190,9 @@ export class SandboxDriver implements Driver {
     this.watch.close();
     this.execs.close();
   }
+}
 
-  private async templatesInUse(): Promise<Set<string>> {
-    const machines = join(this.host.stateDir, "machines");
-    const ids = await readdir(machines).catch(() => [] as string[]);
-    const names = ids.map((id) => readFile(join(machines, id, "template"), "utf8").catch(() => ""));
-    return new Set([this.host.template, ...(await Promise.all(names))]);
-  }
+async function sharesNetwork(pid: number): Promise<boolean> {
+  const [its, ours] = await Promise.all([pid, "self"].map((one) => readlink(`/proc/${one}/ns/net`)));
+  return its === ours;
 }

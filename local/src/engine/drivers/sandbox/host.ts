@@ -22,6 +22,11 @@ export interface SandboxHost {
 /** The environment of what runs on the host's side: no secret of the control plane is in it. */
 export const hostEnv = { PATH: "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin", LC_ALL: "C" };
 
+/** Stands before what must read a machine's files whatever their modes: an ordinary user may, where he is root. */
+export function asOwner(host: SandboxHost): string[] {
+  return host.mode === "root" ? [] : ["unshare", "--user", "--map-root-user"];
+}
+
 /** Far above what hosts give to people, services and other containers; all machines share the range. */
 const rootUids = { uidBase: 1_879_048_192, uidCount: 65_536 };
 

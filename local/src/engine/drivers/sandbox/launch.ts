@@ -36,7 +36,7 @@ export async function launch(
   machine: MachineFolder,
   spec: MachineSpec,
   host: SandboxHost,
-  options: { cgroups: string[]; signal: AbortSignal; onEnd: () => void },
+  options: { cgroups: string[]; lower: string[]; signal: AbortSignal; onEnd: () => void },
 ): Promise<"up" | "busy"> {
   const log = join(machine.path, "start.log");
   const file = await open(log, "w", 0o600);
@@ -46,6 +46,7 @@ export async function launch(
       join(host.scripts, "start.sh"),
       ...[startTag, machine.path, host.mode, bootId(), host.template],
       ...[String(host.uidBase), String(host.uidCount), spec.hostname, options.cgroups.join(" ")],
+      ...[options.lower.join(" "), spec.network],
     ],
     // Nothing of our environment: no secret of the control plane may be read in /proc by anybody.
     { detached: true, stdio: ["ignore", "ignore", file.fd], cwd: "/", env: hostEnv },

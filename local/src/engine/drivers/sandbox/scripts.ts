@@ -12,8 +12,10 @@
 export const startTag = "pulumi-machines-start";
 
 /**
- * $1 tag, $2 machine folder, $3 "root" or "user", $4 boot id, $5 template, $6 uid base, $7 uid count, $8 host name,
- * $9 cgroup folders, separated by spaces. Ends with 75 when another start holds the machine.
+ * $1 tag, $2 machine folder, $3 "root" or "user", $4 boot id, $5 template of the stage, $6 uid base, $7 uid count,
+ * $8 host name, $9 cgroup folders, $10 folders below the machine's upper layer, relative to the state folder, the
+ * topmost first (both separated by spaces), $11 "host" or "none" for the network. Ends with 75 when another start holds
+ * the machine.
  */
 export const startScript = `set -eu
 folder=$2 mode=$3
@@ -32,14 +34,8 @@ fi
 exec unshare --mount --propagation private /bin/sh "$here/setup.sh" "$@"
 `;
 
-/** Runs in the outer namespace, mounts the machine's tree, and waits for the machine to end. */
-export const setupScript = `set -eu
-tag=$1 folder=$2 mode=$3 boot=$4 template=$5 base=$6 count=$7 hostname=$8
-here=$(dirname "$0")
-cd -P "$folder"
-# Empty both before anything can be taken for a machine that is up.
-exec 7>runtime.json 8>ready
-# The host's programs and libraries, read-only, in the tree that we stand in.
+/** Functions of every script that mounts. */
+export const systemScript = `# The host's programs and libraries, read-only, in the tree that we stand in.
 bind_system() {
   for name in usr bin sbin lib lib32 lib64 libx32 nix; do
     if [ -L "/$name" ] || [ -L "$name" ] || [ ! -d "/$name" ] || [ ! -d "$name" ]; then continue; fi
@@ -53,18 +49,39 @@ read_only() {
   flags=$(findmnt -n -o VFS-OPTIONS -M "$1" | head -n 1)
   mount -o "remount,bind,$flags,ro,nosuid,nodev" "$1"
 }
+# Links to these folders of the state folder $1 in the folder that we stand in, and their names in \$lower: a mount option
+# may be no longer than a page, on some systems 256 bytes, and has its own way with odd characters.
+link_lower() {
+  state=$1 lower=
+  shift
+  for path in "$@"; do
+    ln -s "$state/$path" "$#"
+    lower=$lower\${lower:+:}$#
+    shift
+  done
+}
+`;
 
-# All lies on a folder that anybody may pass: the machine's root has no rights on ours.
-mount -t tmpfs -o mode=755,size=64k tmpfs root
-mkdir root/stage
+/** Runs in the outer namespace, mounts the machine's tree, and waits for the machine to end. */
+export const setupScript = `set -eu
+tag=$1 folder=$2 mode=$3 boot=$4 template=$5 base=$6 count=$7 hostname=$8 network=\${11}
+here=$(dirname "$0")
+cd -P "$folder"
+# Empty both before anything can be taken for a machine that is up.
+exec 7>runtime.json 8>ready
+${systemScript}# All lies on a folder that anybody may pass: the machine's root has no rights on ours.
+mount -t tmpfs -o mode=755,size=1m tmpfs root
+mkdir root/stage root/lower
 # The stage: a root of trusted files only, from which enter.sh lets go of the host's tree.
 mount --bind "../../$template" root/stage
 read_only "$PWD/root/stage"
-# Relative paths need no escaping for whatever the state folder is called.
-options=lowerdir=../../$template,upperdir=upper,workdir=work
+cd root/lower
+link_lower "$folder/../.." \${10}
+# A layer is moved and shared later: nothing in it may refer to where it once was.
+options=lowerdir=$lower,upperdir=../../upper,workdir=../../work,index=off,redirect_dir=nofollow,metacopy=off
 [ "$mode" = root ] || options=$options,userxattr
-mount -t overlay overlay -o "$options" root/stage/mnt
-cd root/stage
+mount -t overlay overlay -o "$options" ../stage/mnt
+cd ../stage
 bind_system
 cd mnt
 bind_system
@@ -101,9 +118,11 @@ echo "0 $base $count" >"/proc/$holder/gid_map"
 keep=
 [ "$mode" = root ] || keep=--preserve-credentials
 exec 6>entered
+own=
+[ "$network" = host ] || own=--net
 cd -P root
-nsenter -t "$holder" -U $keep unshare --mount --propagation private --pid --fork --uts --ipc --cgroup \\
-  /bin/sh -c "$(cat "$here/enter.sh")" "$tag" "$folder" "$boot" "$hostname" 9>&- &
+nsenter -t "$holder" -U $keep unshare --mount --propagation private --pid --fork --uts --ipc --cgroup $own \\
+  /bin/sh -c "$(cat "$here/enter.sh")" "$tag" "$folder" "$boot" "$hostname" "$network" 9>&- &
 inner=$!
 cd /
 exec 6>&- 7>&- 8>&-
@@ -117,7 +136,7 @@ exit "$code"
  * becomes init, which says that it is ready and then collects what ends.
  */
 export const enterScript = `set -eu
-boot=$2 hostname=$3
+boot=$2 hostname=$3 network=$4
 read -r line </proc/self/stat
 set -- $line
 printf '{"pid":%s,"startTime":"%s.%s"}\\n' "$1" "$boot" "\${22}" >&7
@@ -130,6 +149,13 @@ mount --rbind stage stage
 cd -P stage
 mount -t proc -o nosuid,nodev,noexec proc proc
 mount -t proc -o nosuid,nodev,noexec proc mnt/proc
+# Loopback is down in a new network: its flags are a file while the host's /sys is in sight; elsewhere a tool may do it.
+if [ "$network" = none ]; then
+  { mount -t sysfs sysfs sys && echo 0x9 >sys/class/net/lo/flags; } 2>/dev/null ||
+    ip link set lo up 2>/dev/null || ifconfig lo up 2>/dev/null ||
+    echo "loopback stays down: this host needs ip or ifconfig for it"
+  umount sys 2>/dev/null || :
+fi
 # First to the stage: no file of the machine's, such as its ld.so.preload, is used while the host's tree is in reach.
 pivot_root . .
 umount -l .
