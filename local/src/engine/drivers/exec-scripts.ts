@@ -55,12 +55,10 @@ fi
   exec "$@"
 ) <"$stdin" 3<"$env" 6>>"$dir/begun" 7<>"$size" 8>>"$dir/sizes" >>"$dir/stdout" 5>>"$dir/stderr" 2>>"$dir/start-error"
 code=$?
-if [ -n "$holder" ]; then
-  kill -9 "$holder" 2>/dev/null
-  rm -f "$dir/stdin" "$dir/close" "$dir/size"
-fi
-echo "$code" >"$dir/exit.new"
-mv -f "$dir/exit.new" "$dir/exit"
+[ -z "$holder" ] || kill -9 "$holder" 2>/dev/null
+# By the shell itself: a program started for it would be killed with what is left of the command.
+echo "$code" >"$dir/exit"
+[ -z "$holder" ] || rm -f "$dir/stdin" "$dir/close" "$dir/size"
 `;
 
 /**

@@ -69,8 +69,8 @@ function checkCommand(spec: ExecSpec): void {
 
 /** Undefined until the command has ended. */
 export async function readExit(folder: string): Promise<ExecExit | undefined> {
-  const text = await readFile(join(folder, "exit"), "utf8").catch(() => undefined);
-  if (text === undefined) return undefined;
+  const text = await readFile(join(folder, "exit"), "utf8").catch(() => "");
+  if (!text.endsWith("\n")) return undefined; // not there, or being written
   const exitCode = Number(text);
   const startError = await readStartError(folder);
   // A shell cannot tell `exit 137` from a kill: both read as signal 9, as they do at a prompt.

@@ -21,14 +21,14 @@ export async function signalTree(
   signal: "SIGTERM" | "SIGKILL",
   firstChild: "command" | "waits",
 ): Promise<void> {
-  // A terminal has a session of its own: what is left of it when its parents are gone is found by that.
-  const sessions = new Set<number>();
+  // What was forked while we looked has lost its parent, and is found by its session; a terminal has one of its own.
+  const sessions = new Set([wrapper.pid]);
+  if (!(await isAlive(wrapper))) return;
   await waitUntil(
     async () => {
       const alive = await isAlive(wrapper);
-      if (!alive && sessions.size === 0) return true;
       const rows = await processTable();
-      const tree = below(rows, alive ? [wrapper.pid, ...sessions] : [...sessions]);
+      const tree = below(rows, sessions);
       if (signal === "SIGKILL") {
         for (const row of tree) {
           if (row.session === row.pid) sessions.add(row.pid);
@@ -44,6 +44,6 @@ export async function signalTree(
   );
 }
 
-function below(rows: readonly ProcessRow[], roots: readonly number[]): ProcessRow[] {
-  return [...new Set(roots.flatMap((root) => treeOf(rows, root)))];
+function below(rows: readonly ProcessRow[], roots: ReadonlySet<number>): ProcessRow[] {
+  return [...new Set([...roots].flatMap((root) => treeOf(rows, root)))];
 }
