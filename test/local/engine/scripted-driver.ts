@@ -52,6 +52,8 @@ export class ScriptedDriver implements Driver {
   readonly calls: string[] = [];
   /** Runs before an operation takes effect; it may wait or throw. */
   before: (operation: Operation, id: string, signal?: AbortSignal) => Promise<void> | void = () => undefined;
+  /** Runs when an operation has taken effect, before anybody knows. */
+  after: (operation: Operation) => void = () => undefined;
   private readonly listeners = new Map<string, (words: string) => void>();
 
   constructor(readonly world: World = new World()) {}
@@ -68,6 +70,7 @@ export class ScriptedDriver implements Driver {
     hosted.disk ??= "empty";
     hosted.running = true;
     hosted.spec = spec;
+    this.after("start");
   }
 
   isRunning(id: string): Promise<boolean> {
@@ -97,12 +100,14 @@ export class ScriptedDriver implements Driver {
     if (!hosted) return;
     hosted.running = false;
     for (const kill of hosted.kills.splice(0)) kill();
+    this.after("stop");
   }
 
   async destroy(id: string): Promise<void> {
     await this.begin("destroy", id);
     for (const kill of this.world.machines.get(id)?.kills ?? []) kill();
     this.world.machines.delete(id);
+    this.after("destroy");
   }
 
   async resize(spec: MachineSpec): Promise<void> {
@@ -146,6 +151,7 @@ export class ScriptedDriver implements Driver {
     const disk = this.world.machines.get(id)?.disk;
     if (disk === undefined) throw new DriverError("no_disk", `${id} has no disk`, false);
     this.world.snapshots.set(snapshotId, disk);
+    this.after("snapshot");
     return { sizeBytes: disk.length };
   }
 
