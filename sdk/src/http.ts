@@ -9,7 +9,7 @@ import { wireRequest, type Call } from "./call";
 import { connectionFailure, type Failure } from "./connection-failure";
 import { startDeadline, type Deadline } from "./deadline";
 import type { Deps } from "./deps";
-import { DeadlineError, ProtocolError, type ErrorFacts, type MachinesError } from "./errors";
+import { DeadlineError, MachinesError, ProtocolError, type ErrorFacts } from "./errors";
 import { redactCause, redactDeep, redactor, type Redact } from "./redact";
 import { firstHeader, type Headers, type RetryPolicy } from "./retry-timing";
 
@@ -207,6 +207,8 @@ export class Transport {
         this.deps.now(),
       );
     } catch (thrown) {
+      // A body that the caller streams can break by itself.
+      if (thrown instanceof MachinesError) return { error: thrown, outcome: { kind: "final" } };
       return connectionFailure(thrown, this.about(call), this.#settings.advice);
     }
   }

@@ -50,7 +50,7 @@ const ofBytes = (bytes: Uint8Array): OpenSource => ({
   sizeBytes: bytes.length,
   repeatable: true,
   bytes,
-   
+
   read: async function* () {
     yield bytes;
   },
@@ -86,6 +86,26 @@ const unreadable = (why: string, cause: unknown): UsageError =>
     code: "unreadable_source",
     cause,
   });
+
+/** @throws UsageError `unreadable_source` when there are more or fewer bytes than were announced */
+export async function* sized(
+  chunks: AsyncIterable<Uint8Array>,
+  sizeBytes: number,
+): AsyncGenerator<Uint8Array, void> {
+  let read = 0;
+  for await (const chunk of chunks) {
+    read += chunk.length;
+    if (read > sizeBytes) break;
+    yield chunk;
+  }
+  if (read === sizeBytes) return;
+  throw new UsageError({
+    message:
+      `write a file: its source has ${read > sizeBytes ? "more" : `only ${String(read)}`} bytes ` +
+      `where ${String(sizeBytes)} were announced; did it change meanwhile?`,
+    code: "unreadable_source",
+  });
+}
 
 /** Chunks as a stream that an HTTP library sends; `onBytes` is told how much was taken. */
 export const asReadable = (chunks: AsyncIterable<Uint8Array>, onBytes: (bytes: number) => void): Readable =>

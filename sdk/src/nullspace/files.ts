@@ -6,7 +6,7 @@ import { UsageError } from "../errors";
 import { anyAnswer, given, machinePath, wholeNumber, withoutKey } from "./calls";
 import type { NullspaceContext } from "./context";
 import { readDownload, type FileDownload } from "./file-download";
-import { asReadable, openSource, type FileSource, type OpenSource } from "./file-source";
+import { asReadable, openSource, sized, type FileSource, type OpenSource } from "./file-source";
 import {
   fileAnswer,
   matchesAnswer,
@@ -280,7 +280,8 @@ export class Files {
             sent = source.bytes.length;
             return source.bytes;
           }
-          return asReadable(source.read(), (bytes) => {
+          const chunks = sizeBytes === undefined ? source.read() : sized(source.read(), sizeBytes);
+          return asReadable(chunks, (bytes) => {
             sent += bytes;
             report();
           });
