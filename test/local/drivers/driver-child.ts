@@ -56,6 +56,11 @@ const calls = (driver: Driver) => ({
   finished: async (executionId: string) => finish(execOf(executionId)),
   output: async (executionId: string) => readFileSync(execOf(executionId).stdoutPath, "utf8"),
   kill: (executionId: string, signal?: "SIGTERM" | "SIGKILL") => execOf(executionId).kill(signal),
+  begun: async (executionId: string) => execOf(executionId).begun?.(),
+  write: (executionId: string, data: string) => execOf(executionId).writeStdin(Buffer.from(data)),
+  close: (executionId: string) => execOf(executionId).closeStdin(),
+  resizeTerminal: (executionId: string, cols: number, rows: number) =>
+    execOf(executionId).resize({ cols, rows }),
   forget: (machineId: string, executionId: string) => driver.forgetExec(machineId, executionId),
   /** Runs a piped program to its end. */
   pipe: async (

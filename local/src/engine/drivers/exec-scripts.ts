@@ -35,7 +35,13 @@ if [ -p "$stdin" ]; then
     trap '' HUP INT TERM
     exec 4>"$stdin"
     read -r _ <>"$dir/close"
-    rm -f "$stdin"
+    mv -f "$stdin" "$dir/closed"
+    exec 4>&-
+    # A program that opens /dev/stdin by its name only now would wait for a writer for ever: let one come by.
+    for pause in 0.05 0.1 0.2 0.4 0.8 1; do
+      sleep "$pause"
+      : >"$dir/closed"
+    done
   ) </dev/null >/dev/null 2>&1 9<&- &
   holder=$!
   # On descriptor 9 the command gets the pipe's name and not the pipe: what only waits for it must not hold it open.
@@ -58,7 +64,7 @@ code=$?
 [ -z "$holder" ] || kill -9 "$holder" 2>/dev/null
 # By the shell itself: a program started for it would be killed with what is left of the command.
 echo "$code" >"$dir/exit"
-[ -z "$holder" ] || rm -f "$dir/stdin" "$dir/close" "$dir/size"
+[ -z "$holder" ] || rm -f "$dir/stdin" "$dir/closed" "$dir/close" "$dir/size"
 `;
 
 /**
