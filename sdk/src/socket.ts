@@ -113,9 +113,15 @@ export class Socket implements AsyncDisposable {
     }
   }
 
+  /** False once it is known that nothing more can be sent. */
+  get isOpen(): boolean {
+    return this.ending === undefined && this.ws.readyState === WebSocket.OPEN;
+  }
+
   /** Resolves when the operating system has taken the frame. @throws what ended the socket. */
   async send(text: string): Promise<void> {
     if (this.ending) throw this.ending.thrown ?? this.clean(closedHere(this.host.call));
+    if (!this.isOpen) throw this.clean(closedSocket(this.host.call, 1006, ""));
     await new Promise<void>((resolve, reject) => {
       this.ws.send(text, (error) => {
         if (!error) return resolve();

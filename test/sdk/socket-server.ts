@@ -37,7 +37,8 @@ export async function socketServer(script: Script): Promise<SocketServer> {
   const sockets = new WebSocketServer({ noServer: true, ...script.options });
   let opened = 0;
   server.on("upgrade", (request, raw, head) => {
-    const answer = script.refuse?.(upgrades.push(request.url ?? ""), raw as RawSocket);
+    const count = upgrades.push(request.url ?? "");
+    const answer = script.refuse?.(count, raw as RawSocket);
     if (answer !== undefined) return void raw.end(answer);
     sockets.handleUpgrade(request, raw, head, (ws) => {
       ws.on("error", () => undefined);

@@ -4,11 +4,9 @@
  */
 
 export interface Received {
-  /** UTF-16 units received, and bytes; each counted from the command's start. */
-  chars: number;
-  bytes: number;
-  /** False where reading began in the middle, or an unknown number is missing: then only `tail` can tell. */
-  isExact: boolean;
+  /** Counted from the command's start, as bytes and as UTF-16 units; undefined where that is not known. */
+  bytes: number | undefined;
+  chars: number | undefined;
   /** The last characters received; all of them while they are few. */
   tail: string;
 }
@@ -36,7 +34,8 @@ export function placeIn(log: LogText, received: Received): Place {
 
 /** Exact, where the service counts. */
 function placeByCount({ text, totalBytes, droppedBytes }: LogText, received: Received): Place | undefined {
-  if (totalBytes === undefined || droppedBytes === undefined || !received.isExact) return undefined;
+  if (totalBytes === undefined || droppedBytes === undefined || received.bytes === undefined)
+    return undefined;
   const raw = Buffer.from(text);
   const start = raw.length - (totalBytes - droppedBytes);
   // Where nothing was dropped the text is all there is; else it follows a line that says so.
@@ -48,11 +47,11 @@ function placeByCount({ text, totalBytes, droppedBytes }: LogText, received: Rec
   return { from: raw.subarray(0, cut).toString().length, missing: at - received.bytes };
 }
 
-function placeByText(text: string, { chars, isExact, tail }: Received): Place {
-  if (isExact && text.length >= chars && text.startsWith(tail, chars - tail.length)) {
+function placeByText(text: string, { chars, tail }: Received): Place {
+  if (chars !== undefined && text.length >= chars && text.startsWith(tail, chars - tail.length)) {
     return { from: chars, missing: 0 };
   }
-  if (tail === "") return isExact ? { from: 0, missing: 0 } : { from: text.length, missing: undefined };
+  if (tail === "") return { from: text.length, missing: undefined };
   const needle = tail.slice(-evidenceChars);
   const last = text.lastIndexOf(needle);
   if (last < 0) return { from: overlap(tail, text), missing: undefined };

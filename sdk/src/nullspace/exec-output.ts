@@ -30,9 +30,9 @@ export const tailChars = 4_096;
 export class OutputPosition {
   /** Bytes handed on or known to be missing. */
   bytes = 0;
-  /** UTF-16 units handed on. */
-  chars = 0;
-  /** True once a number of bytes that nobody knows is missing, or reading began in the middle. */
+  /** The same place as an index in the text of the logs; undefined where it is not known. */
+  chars: number | undefined = 0;
+  /** True where nobody can know how many bytes the command wrote before this place. */
   isVague = false;
   /** Where the service's next frame begins; undefined: it does not say. */
   private cursor: number | undefined;
@@ -49,10 +49,11 @@ export class OutputPosition {
     this.cursor = offset;
   }
 
-  /** Reading begins at this byte, and nothing before it is wanted. */
-  startAt(offset: number): void {
-    this.bytes = offset;
-    this.isVague = true;
+  /** Reading begins in the middle, and nothing before it is wanted; undefined: at a byte that the service does not name. */
+  startAt(offset: number | undefined): void {
+    this.bytes = offset ?? 0;
+    this.chars = offset === 0 ? 0 : undefined;
+    this.isVague = offset === undefined;
   }
 
   /** A frame: `offset` and `length` in bytes where the service tells them. */
@@ -60,6 +61,8 @@ export class OutputPosition {
     const at = offset ?? this.cursor;
     const size = length ?? Buffer.byteLength(data);
     if (at === undefined) return this.append(data, size, out);
+    if (this.isVague) this.bytes = at;
+    this.isVague = false;
     this.cursor = at + size;
     if (at > this.bytes) this.missing(at - this.bytes, out);
     if (at === this.bytes) return this.append(data, size, out);
@@ -87,7 +90,7 @@ export class OutputPosition {
     if (data === "") return;
     out.push({ kind: "output", stream: this.stream, data, offset: this.bytes });
     this.bytes += bytes;
-    this.chars += data.length;
+    if (this.chars !== undefined) this.chars += data.length;
     this.remember(data);
   }
 
@@ -96,6 +99,7 @@ export class OutputPosition {
     const gap: OutputGap = { stream: this.stream, offset: this.bytes, bytes };
     this.gaps.push(gap);
     out.push({ kind: "gap", data: "", ...gap });
+    this.chars = undefined;
     if (bytes === undefined) this.isVague = true;
     else this.bytes += bytes;
   }
