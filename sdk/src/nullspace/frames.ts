@@ -112,6 +112,15 @@ export const machineServerFrame = z.discriminatedUnion("type", [
     offset: maybe(offset),
     bytes: maybe(offset),
   }),
+  /** Ours: these bytes of a command's output, or a terminal's, can be had no more. */
+  z.looseObject({
+    type: z.literal("exec_gap"),
+    id: answerId,
+    pid: z.number(),
+    stream: z.enum(["stdout", "stderr"]),
+    offset,
+    bytes: offset,
+  }),
   z.looseObject({
     type: z.literal("exec_exit"),
     id: answerId,
@@ -120,6 +129,8 @@ export const machineServerFrame = z.discriminatedUnion("type", [
     /** Ours: bytes that the command wrote in all. */
     stdout_bytes: maybe(offset),
     stderr_bytes: maybe(offset),
+    /** Ours: set when it did not end by itself; an `error` frame came before. */
+    error_code: maybe(text),
   }),
   z.looseObject({
     type: z.literal("pty_started"),

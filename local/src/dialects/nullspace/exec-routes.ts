@@ -6,23 +6,16 @@
 import { execRequest, stdinRequest } from "@pulumi-machines/sdk/nullspace/wire";
 import type { FastifyInstance } from "fastify";
 import type { z } from "zod";
-import type { NewProcess, ProcessLogs } from "../../engine/processes/api";
-import type { Violation } from "../../http-errors";
-import { violation } from "../../http-violations";
-import { cwdViolations } from "./cwd";
+import type { ProcessLogs } from "../../engine/processes/api";
 import type { NullspaceDeps } from "./deps";
 import { type WireError, wireError } from "./errors";
+import { defaultTimeoutSecs, execViolations, processOf } from "./exec-command";
 import { processInfo, processLogs, unknownExitCode } from "./render-process";
-import { envsViolations, machineOf, nulViolations, parse, pidOf, requireNoBody } from "./requests";
+import { machineOf, parse, pidOf, requireNoBody } from "./requests";
 import { living } from "./transitions";
 import type { Waiting } from "./waiting";
 
 type ExecBody = z.infer<typeof execRequest>;
-
-/** The vendor's, for a foreground command. */
-const defaultTimeoutSecs = 30;
-/** What a timer of the engine can count: 24.8 days. */
-const maxTimeoutSecs = 2_147_483;
 
 export function execRoutes(
   app: FastifyInstance,
@@ -81,28 +74,7 @@ export function execRoutes(
 }
 
 const readExec = (body: unknown): ExecBody =>
-  parse(execRequest, body, (fields) => [
-    ...nulViolations("body.command", fields["command"]),
-    ...(Array.isArray(fields["args"])
-      ? fields["args"].flatMap((word, at) => nulViolations(`body.args.${String(at)}`, word))
-      : []),
-    ...cwdViolations(fields["cwd"]),
-    ...envsViolations("body.envs", fields["envs"]),
-    ...timeoutViolations(fields["timeout_secs"]),
-  ]);
-
-const timeoutViolations = (value: unknown): Violation[] =>
-  typeof value === "number" && value > maxTimeoutSecs
-    ? [violation("body.timeout_secs", `must be at most ${String(maxTimeoutSecs)} seconds`)]
-    : [];
-
-/** A shell's line gets the arguments as $1, $2, ... */
-const processOf = ({ command, args = [], cwd, envs, shell }: ExecBody): NewProcess => ({
-  command: shell === true ? ["/bin/sh", "-c", command, "sh", ...args] : [command, ...args],
-  display: [command, ...args].join(" "),
-  ...(cwd === undefined ? {} : { cwd }),
-  ...(envs === undefined ? {} : { env: envs }),
-});
+  parse(execRequest, body, (fields) => execViolations(fields, "body"));
 
 function execAnswer(logs: ProcessLogs, timeoutSecs: number) {
   const { process, stdout, stderr } = logs;
