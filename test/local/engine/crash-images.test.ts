@@ -12,17 +12,7 @@ import type { ControlPlane } from "../../../local/src/engine/control-plane";
 import { DriverError } from "../../../local/src/engine/driver";
 import { openControlPlane } from "../../../local/src/engine/engine";
 import type { LifecycleEventRecord, MachineRecord } from "../../../local/src/engine/record";
-import {
-  allEvents,
-  bring,
-  make,
-  makeRunning,
-  never,
-  reaches,
-  render,
-  request,
-  size,
-} from "./engine-fixture";
+import { allEvents, bring, make, makeRunning, never, reaches, render, request, size } from "./engine-fixture";
 import { ScriptedDriver, type World } from "./scripted-driver";
 
 interface Image {
