@@ -21,6 +21,8 @@ export interface ErrorWords {
   /** Where the body names the request; else a header does. */
   requestId?: string | undefined;
   suggestedAction?: string | undefined;
+  /** Where the body names a machine that the call did not: one that a create has made and that failed. */
+  machineId?: string | undefined;
 }
 
 /** Reads a vendor's error body; undefined when it is in no format that the vendor documents. */
@@ -81,7 +83,7 @@ export function answerFailure(answer: ErrorAnswer, manners: ErrorManners, nowMs:
       (requestId ? ` (request id ${requestId})` : "") +
       nextStep(status, code, words?.suggestedAction, manners.advice),
     code,
-    machineId,
+    machineId: machineId ?? words?.machineId,
     status,
     retryable: words?.retryable ?? manners.retry.mayHelp(outcome),
     retryAfterMs: outcome.retryAfterMs,

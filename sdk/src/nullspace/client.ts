@@ -3,9 +3,11 @@ import type { CallOptions } from "../call";
 import { realDeps, type Deps } from "../deps";
 import { ConnectionError } from "../errors";
 import { Transport } from "../http";
+import { Commands } from "./commands";
 import type { NullspaceContext } from "./context";
 import { realPlaces } from "./credentials";
 import { DispatchProofs } from "./dispatch-proofs";
+import { ExecRest } from "./exec-rest";
 import { Files } from "./files";
 import { readHealth, type Health } from "./health";
 import { Lifecycle } from "./lifecycle";
@@ -30,6 +32,7 @@ export interface NullspaceClientOptions extends NullspaceSettings {
 export class NullspaceClient {
   readonly machines: Machines;
   readonly snapshots: Snapshots;
+  readonly commands: Commands;
   readonly files: Files;
   readonly lifecycle: Lifecycle;
   readonly webhooks: Webhooks;
@@ -52,6 +55,7 @@ export class NullspaceClient {
     const proofs = new DispatchProofs();
     this.machines = new Machines(this.context, proofs);
     this.snapshots = new Snapshots(this.context);
+    this.commands = new Commands(this.context, new ExecRest(this.context, proofs));
     this.files = new Files(this.context);
     this.lifecycle = new Lifecycle(this.context);
     this.webhooks = new Webhooks(this.context);

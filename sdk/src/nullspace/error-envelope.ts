@@ -35,13 +35,14 @@ type Members = { [K in keyof typeof members]?: z.infer<(typeof members)[K]> };
 
 function words(message: string, inner: Members, outer: Members): ErrorWords {
   const detail = inner.error_detail ?? outer.error_detail;
-  const details = { ...(inner.details ?? outer.details), ...detail };
+  const details: Record<string, unknown> = { ...(inner.details ?? outer.details), ...detail };
   return {
     code: (inner.code ?? outer.code)?.toLowerCase(),
     message,
     retryable: inner.retryable ?? outer.retryable ?? booleanOf(detail?.retryable),
     requestId: inner.request_id ?? outer.request_id,
     suggestedAction: inner.suggested_action ?? outer.suggested_action,
+    machineId: typeof details.machine_id === "string" ? details.machine_id : undefined,
     details: Object.keys(details).length > 0 ? asTexts(details) : undefined,
   };
 }

@@ -23,7 +23,7 @@ describe("machines", () => {
   });
 
   test("every follow-up page repeats the filters", async () => {
-    const { client, server } = await serve((response, request, count) =>
+    const { client, server } = await serve((response, _request, count) =>
       sendJson(response, 200, {
         items: [wireMachine(`mch_${String(count)}`)],
         has_next: count < 3,

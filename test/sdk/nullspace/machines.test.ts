@@ -1,4 +1,8 @@
 import type { NullspaceClient } from "../../../sdk/src/nullspace/client";
+import type { NullspaceContext } from "../../../sdk/src/nullspace/context";
+import { DispatchProofs } from "../../../sdk/src/nullspace/dispatch-proofs";
+import { ExecRest } from "../../../sdk/src/nullspace/exec-rest";
+import { Machines } from "../../../sdk/src/nullspace/machines";
 import { sendJson } from "../loopback";
 import { closeAll, failureOf, serve, wireMachine } from "./client-to";
 
@@ -101,10 +105,8 @@ describe("create", () => {
         ? sendJson(response, 201, wireMachine(), { "x-nullspace-dispatch-proof": "proof-1" })
         : sendJson(response, 200, { exit_code: 0, stdout: "", stderr: "" }),
     );
-    const { ExecRest } = await import("../../../sdk/src/nullspace/exec-rest");
-    const { DispatchProofs } = await import("../../../sdk/src/nullspace/dispatch-proofs");
-    const { Machines } = await import("../../../sdk/src/nullspace/machines");
-    const context = (client as unknown as { context: ConstructorParameters<typeof Machines>[0] }).context;
+    // The context as the client has it: what it is made of is not for its users.
+    const { context } = client as unknown as { context: NullspaceContext };
     const proofs = new DispatchProofs();
     await new Machines(context, proofs).create();
     const exec = new ExecRest(context, proofs);
