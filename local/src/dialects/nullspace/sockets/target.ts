@@ -22,23 +22,24 @@ export function targetOf(url: string, prefix: string): Target {
   const segments = path.split("/").map(decoded);
   const depth = prefix.split("/").length;
   if (segments.slice(0, depth).join("/") !== prefix) throw noSuchPath();
-  const [version, group, name, ...rest] = segments.slice(depth);
-  const tail = rest.join("/");
-  if (version !== "v1" || name === undefined) throw noSuchPath();
-  if (group === "machines" && tail === "ws") {
-    return { kind: "machine", machineId: machineOf(name), channel: channelIn(query) };
+  const [version, group, name = "", ...rest] = segments.slice(depth);
+  if (version !== "v1" || segments.includes(undefined)) throw noSuchPath();
+  const form =
+    group === "machines" || group === "volumes" ? [group, "{id}", ...rest] : [group, name, ...rest];
+  switch (form.join("/")) {
+    case "machines/{id}/ws":
+      return { kind: "machine", machineId: machineOf(name), channel: channelIn(query) };
+    case "machines/{id}/lifecycle/ws":
+      return { kind: "lifecycle", machineId: machineOf(name) };
+    case "lifecycle/ws":
+      return { kind: "lifecycle", machineId: undefined };
+    case "monitor/ws":
+      return { kind: "monitor" };
+    case "volumes/{id}/ws":
+      throw wireError(501, "not_implemented", "volumes are not implemented by the embedded control plane");
+    default:
+      throw noSuchPath();
   }
-  if (group === "machines" && tail === "lifecycle/ws") {
-    return { kind: "lifecycle", machineId: machineOf(name) };
-  }
-  if (group === "lifecycle" && name === "ws" && tail === "") {
-    return { kind: "lifecycle", machineId: undefined };
-  }
-  if (group === "monitor" && name === "ws" && tail === "") return { kind: "monitor" };
-  if (group === "volumes" && tail === "ws") {
-    throw wireError(501, "not_implemented", "volumes are not implemented by the embedded control plane");
-  }
-  throw noSuchPath();
 }
 
 const noSuchPath = () =>
