@@ -33,8 +33,6 @@ export class EventFeed {
   private readonly line = new Line();
   /** Every live reader was told up to here. */
   private told = 0;
-  /** Committed, as far as is known. */
-  private newest = 0;
   private tailing: Promise<void> | undefined;
   private readonly closing = new AbortController();
 
@@ -44,17 +42,16 @@ export class EventFeed {
   ) {}
 
   /** Call it before anything is appended or followed. */
-  async open(): Promise<void> {
-    this.told = this.newest = await this.store.newest();
+  open(): void {
+    this.told = this.store.newest;
   }
 
-  /** Call it after the commit of events; the newest has this number. */
-  announce(sequence: number): void {
-    this.newest = Math.max(this.newest, sequence);
+  /** Says that the log has grown. */
+  announce(): void {
     if (this.closing.signal.aborted) return;
     this.tailing ??= this.tail().finally(() => {
       this.tailing = undefined;
-      if (this.told < this.newest) this.announce(this.newest);
+      if (this.told < this.store.newest) this.announce();
     });
   }
 
@@ -81,14 +78,13 @@ export class EventFeed {
 
   private async startOf({ filter, after, liveOnly, replayLimit }: FollowEvents): Promise<number> {
     if (after !== undefined) return (await this.store.get(after)).sequence;
-    const { newest } = this;
+    const { newest } = this.store;
     const wanted = liveOnly === true ? 0 : (replayLimit ?? defaultReplay);
     const span = wanted === 0 ? undefined : await this.store.span(filter);
     if (!span) return newest;
-    const limited = { ...span, last: Math.min(span.last, newest) };
     const first = filter.metadata
-      ? await this.nthLastWithMetadata(filter, limited.last, wanted)
-      : await this.store.nth(filter, limited, "desc", wanted - 1);
+      ? await this.nthLastWithMetadata(filter, span.last, wanted)
+      : await this.store.nth(filter, span, "desc", wanted - 1);
     return (first ?? span.first) - 1;
   }
 
@@ -162,12 +158,12 @@ export class EventFeed {
   // ------------------------------------------------------------- the present
 
   private async tail(): Promise<void> {
-    while (this.told < this.newest && !this.closing.signal.aborted) {
+    while (this.told < this.store.newest && !this.closing.signal.aborted) {
       try {
         const span = { first: this.told + 1, last: Number.MAX_SAFE_INTEGER };
         const events = await this.store.select({}, span, { offset: 0, limit: chunk, order: "asc" });
         // From here to the list of readers in one go: who joins later has read these events itself.
-        this.told = events.at(-1)?.sequence ?? this.newest;
+        this.told = events.at(-1)?.sequence ?? this.store.newest;
         await this.tell(this.interestedIn(events), events);
       } catch (error) {
         this.report("lifecycle log: could not read what is new, trying again", error);

@@ -21,7 +21,18 @@ export interface Span {
 type Row = Selectable<LifecycleEventsTable>;
 
 export class EventStore {
+  /** The numbers of the log's ends; its writer keeps them up to date, so that no page asks for them. */
+  oldest = 1;
+  newest = 0;
+
   constructor(private readonly db: Database) {}
+
+  /** Call it before anything else. */
+  async open(): Promise<void> {
+    const [first, last] = await Promise.all([this.end("asc"), this.end("desc")]);
+    this.oldest = first?.seq ?? 1;
+    this.newest = last?.seq ?? 0;
+  }
 
   /** @throws Refusal event_not_found */
   async get(id: string): Promise<LifecycleEventRecord> {
@@ -34,16 +45,13 @@ export class EventStore {
     throw new Refusal("event_not_found", `event ${id} is not in the lifecycle log (any more)`);
   }
 
-  /** The newest number; 0 for an empty log. */
-  async newest(): Promise<number> {
-    return (await this.end("desc"))?.seq ?? 0;
-  }
-
   /** The events of a span of time; undefined when there are none. @throws Refusal invalid_argument */
   async span({ from, to }: EventFilter): Promise<Span | undefined> {
-    const first = await (from === undefined ? this.end("asc") : this.near("asc", from));
-    const last = await (to === undefined ? this.end("desc") : this.near("desc", to));
-    return first && last && first.seq <= last.seq ? { first: first.seq, last: last.seq } : undefined;
+    const [first, last] = await Promise.all([
+      from === undefined ? this.oldest : this.near("asc", from),
+      to === undefined ? this.newest : this.near("desc", to),
+    ]);
+    return first !== undefined && last !== undefined && first <= last ? { first, last } : undefined;
   }
 
   /** Those of a span that match, apart from the filter's times and metadata. */
@@ -104,8 +112,8 @@ export class EventStore {
   }
 
   /** The first event at or after a time, or the last one before it. */
-  private near(order: Order, time: string) {
-    return this.db
+  private async near(order: Order, time: string): Promise<number | undefined> {
+    const row = await this.db
       .selectFrom("lifecycle_events")
       .select("seq")
       .where("occurred_at", order === "asc" ? ">=" : "<", stored(time))
@@ -113,6 +121,7 @@ export class EventStore {
       .orderBy("seq", order)
       .limit(1)
       .executeTakeFirst();
+    return row?.seq;
   }
 }
 

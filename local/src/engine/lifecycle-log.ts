@@ -35,8 +35,9 @@ export class EngineLifecycleLog implements LifecycleLog {
   }
 
   /** Call it before anything is written or followed. */
-  open(): Promise<void> {
-    return this.feed.open();
+  async open(): Promise<void> {
+    await this.store.open();
+    this.feed.open();
   }
 
   /**
@@ -46,7 +47,8 @@ export class EngineLifecycleLog implements LifecycleLog {
     const events = await this.host.db.transaction().execute(async (tx) => this.append(tx, await work(tx)));
     const last = events.at(-1);
     if (!last) return;
-    this.feed.announce(last.sequence);
+    this.store.newest = Math.max(this.store.newest, last.sequence);
+    this.feed.announce();
     this.host.webhooks().poke();
   }
 
@@ -74,7 +76,7 @@ export class EngineLifecycleLog implements LifecycleLog {
     const span = await this.store.span({ to: before.toISOString() });
     if (!span) return;
     // The newest event stays: the numbers go on from it.
-    const last = Math.min(span.last, (await this.store.newest()) - 1);
+    const last = Math.min(span.last, this.store.newest - 1);
     for (let first = span.first; first <= last; first += pruneChunk) {
       await this.forget({ first, last: Math.min(last, first + pruneChunk - 1) });
       await breathe();
@@ -127,5 +129,6 @@ export class EngineLifecycleLog implements LifecycleLog {
       }
       await tx.deleteFrom("lifecycle_events").where("seq", "<=", span.last).execute();
     });
+    this.store.oldest = span.last + 1;
   }
 }
