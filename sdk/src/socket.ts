@@ -135,7 +135,7 @@ export class Socket implements AsyncDisposable {
     if (!this.isClosing) {
       this.isClosing = true;
       this.stopWatching();
-      this.queue = [];
+      if (!this.ending) this.queue = [];
       this.end(undefined);
       // The other side's close comes after what it has sent already.
       this.ws.resume();
@@ -144,6 +144,12 @@ export class Socket implements AsyncDisposable {
       void this.gone.then(() => clearTimeout(timer));
     }
     await this.gone;
+  }
+
+  /** Ends the socket with an error of the caller's, which reading throws once what has come is read. */
+  fail(error: Error): void {
+    this.end(error);
+    void this.close();
   }
 
   [Symbol.asyncDispose](): Promise<void> {

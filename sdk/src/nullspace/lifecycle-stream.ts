@@ -1,0 +1,211 @@
+/**
+ * `lifecycle.stream`: what happens to machines and snapshots, as it happens, over dropped connections, without a lost or
+ * repeated event. The socket is the source; the history tells what a service that replays too little has left out.
+ */
+import { MachinesError, ConnectionError } from "../errors";
+import type { Socket } from "../socket";
+import { machinePath } from "./calls";
+import type { NullspaceContext } from "./context";
+import { subscribeText, type LifecycleFilter, type SubscribeFrom } from "./lifecycle-filter";
+import { refuseInternal } from "./lifecycle-history";
+import { LifecyclePlace } from "./lifecycle-place";
+import { readLifecycleFrame, streamError, type LifecycleFrame } from "./lifecycle-stream-frames";
+import { openApiSocket, type SocketContext } from "./open-socket";
+import type { LifecycleEvent } from "./wire";
+
+export interface LifecycleStreamParams extends LifecycleFilter {
+  /** Everything after this event comes first, however much it is. Default: the newest `replayLimit` events. */
+  afterEventId?: string | undefined;
+  /** Nothing from before the call; not together with `afterEventId`. Default false. */
+  liveOnly?: boolean | undefined;
+  /** Events that are replayed at the beginning without `afterEventId`; default 100, the service's. 0 is none. */
+  replayLimit?: number | undefined;
+  /** Ends the stream; the loop then throws its reason. */
+  signal?: AbortSignal | undefined;
+}
+
+export const lifecycleStreamDefaults = {
+  /** Before a new connection; doubled up to the longest, less up to a quarter. Begins anew after each handshake. */
+  firstDelayMs: 250,
+  longestDelayMs: 5_000,
+  /** For the answer to a subscription. */
+  handshakeMs: 15_000,
+  /** Quiet after a new connection, past which the history is asked whether anything was missed. */
+  quietMs: 1_000,
+} as const;
+
+export interface StreamServices {
+  context: SocketContext & Pick<NullspaceContext, "transport">;
+  /** The machine's own socket instead of the account's. */
+  machineId?: string | undefined;
+}
+
+/**
+ * Never ends by itself.
+ * @throws what refuses the first connection, or a later one for good · what the service says in an error frame ·
+ * MachinesError `event_not_found` · UsageError · the signal's reason
+ */
+export async function* streamLifecycle(
+  services: StreamServices,
+  params: LifecycleStreamParams,
+): AsyncGenerator<LifecycleEvent, never> {
+  const { afterEventId, liveOnly, replayLimit, signal: given, ...filter } = params;
+  refuseInternal(filter.audience);
+  const { context, machineId = filter.machineId } = services;
+  const { deps, transport } = context;
+  const ending = new AbortController();
+  const signal = AbortSignal.any([...(given ? [given] : []), context.closing, ending.signal]);
+  const whole = { ...filter, machineId };
+  const place = new LifecyclePlace(transport, deps, whole, { afterEventId, liveOnly, replayLimit });
+  const stream = new LifecycleConnections(services, whole, place, signal);
+  try {
+    await place.begin({ signal });
+    for (let failures = 0, isFirst = true; ; isFirst = false) {
+      const from = isFirst ? { afterEventId, liveOnly, replayLimit } : place.resume();
+      const end = yield* stream.connect(from, isFirst);
+      signal.throwIfAborted();
+      if (end.wasSubscribed) failures = 0;
+      const delayMs = reconnectDelay(failures++, end.error.retryAfterMs, deps.random());
+      deps.log(`${end.error.message} [${end.error.code}; connecting again in ${String(delayMs)} ms]`);
+      await deps.sleep(delayMs, signal);
+    }
+  } finally {
+    ending.abort();
+  }
+}
+
+interface ConnectionEnd {
+  error: MachinesError;
+  wasSubscribed: boolean;
+}
+
+class LifecycleConnections {
+  private readonly what: string;
+
+  constructor(
+    private readonly services: StreamServices,
+    private readonly filter: LifecycleFilter,
+    private readonly place: LifecyclePlace,
+    private readonly signal: AbortSignal,
+  ) {
+    const { machineId } = filter;
+    this.what = `follow the lifecycle events${machineId === undefined ? "" : ` of machine ${machineId}`}`;
+  }
+
+  /** One connection. @throws what no new connection can help */
+  async *connect(from: SubscribeFrom, isFirst: boolean): AsyncGenerator<LifecycleEvent, ConnectionEnd> {
+    const { signal, filter, services, what } = this;
+    const { machineId } = services;
+    let socket: Socket | undefined;
+    let wasSubscribed = false;
+    try {
+      socket = await openApiSocket(services.context, {
+        what,
+        machineId: filter.machineId,
+        path: machineId === undefined ? "/v1/lifecycle/ws" : machinePath(machineId, "/lifecycle/ws"),
+        signal,
+        maxRetries: isFirst ? undefined : 0,
+      });
+      const asked = machineId === undefined ? filter : { ...filter, machineId: undefined };
+      await socket.send(subscribeText(asked, from));
+      const early = await this.handshake(socket);
+      wasSubscribed = true;
+      return yield* this.follow(socket, early, this.place.mayHaveMissed(isFirst));
+    } catch (thrown) {
+      signal.throwIfAborted();
+      const isDrop = socket !== undefined && thrown instanceof ConnectionError;
+      if (isFirst && !isDrop) throw thrown;
+      if (!(thrown instanceof MachinesError) || !thrown.retryable) throw thrown;
+      return { error: thrown, wasSubscribed };
+    } finally {
+      void socket?.close();
+    }
+  }
+
+  /** Waits for `subscribed`; what came with it is handed back. */
+  private async handshake(socket: Socket): Promise<LifecycleFrame[]> {
+    const timer = setTimeout(() => void socket.fail(this.unanswered()), lifecycleStreamDefaults.handshakeMs);
+    try {
+      for (;;) {
+        const frames = await this.read(socket);
+        const at = frames.findIndex(({ kind }) => kind === "subscribed");
+        if (at >= 0) return frames.slice(at + 1);
+      }
+    } finally {
+      clearTimeout(timer);
+    }
+  }
+
+  private async *follow(
+    socket: Socket,
+    early: LifecycleFrame[],
+    mayHaveMissed: boolean,
+  ): AsyncGenerator<LifecycleEvent, never> {
+    const { place, signal } = this;
+    let reading = Promise.resolve(early);
+    if (early.length === 0) {
+      reading = this.read(socket);
+      reading.catch(() => undefined); // Awaited below.
+      if (mayHaveMissed && (await this.isQuiet(reading))) {
+        yield* place.missed(undefined, signal);
+        mayHaveMissed = false;
+      }
+    }
+    for (;;) {
+      for (const frame of await reading) {
+        if (frame.kind !== "event") continue;
+        if (mayHaveMissed) yield* place.missed(frame.event.id, signal);
+        mayHaveMissed = false;
+        if (place.accept(frame.event)) yield frame.event;
+      }
+      reading = this.read(socket);
+    }
+  }
+
+  /** @throws the error that a frame says */
+  private async read(socket: Socket): Promise<LifecycleFrame[]> {
+    const texts = await socket.read();
+    const frames = (texts ?? []).map(readLifecycleFrame);
+    const at = frames.findIndex(({ kind }) => kind === "error");
+    if (at < 0) return frames;
+    const error = frames[at] as LifecycleFrame & { kind: "error" };
+    const { redact } = this.services.context;
+    // What came before it is still handed on; the socket then says the error.
+    socket.fail(streamError(this.what, error, this.filter.machineId, redact));
+    return frames.slice(0, at);
+  }
+
+  private async isQuiet(reading: Promise<unknown>): Promise<boolean> {
+    const over = new AbortController();
+    const { deps } = this.services.context;
+    const quiet = deps
+      .sleep(lifecycleStreamDefaults.quietMs, AbortSignal.any([over.signal, this.signal]))
+      .then(
+        () => true,
+        () => false,
+      );
+    const heard = reading.then(
+      () => false,
+      () => false,
+    );
+    const isQuiet = await Promise.race([heard, quiet]);
+    over.abort();
+    return isQuiet;
+  }
+
+  private unanswered(): ConnectionError {
+    const limit = String(lifecycleStreamDefaults.handshakeMs);
+    return new ConnectionError({
+      message: `${this.what}: the service did not answer the subscription within ${limit} ms`,
+      code: "answer_timeout",
+      machineId: this.filter.machineId,
+      retryable: true,
+    });
+  }
+}
+
+function reconnectDelay(failures: number, hintMs: number | undefined, random: number): number {
+  const { firstDelayMs, longestDelayMs } = lifecycleStreamDefaults;
+  const full = Math.min(firstDelayMs * 2 ** failures, longestDelayMs);
+  return Math.max(Math.round(full * (0.75 + 0.25 * random)), Math.min(hintMs ?? 0, 60_000));
+}
