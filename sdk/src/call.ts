@@ -8,12 +8,12 @@ import type { RetryPolicy } from "./retry-timing";
 export interface CallOptions {
   /** Gives the call up; it then rejects with the signal's reason. */
   signal?: AbortSignal | undefined;
-  /** The whole call with its retries, in milliseconds; default 60000, past it DeadlineError. */
+  /** The whole call with its retries, in milliseconds; past it DeadlineError. Default: the client's, see its settings. */
   timeoutMs?: number | undefined;
 }
 
 export interface MutationOptions extends CallOptions {
-  /** The same for every attempt at the same change; default a new UUIDv7 for each call. */
+  /** The same for every attempt at the same change; default a new one for each call. */
   idempotencyKey?: string | undefined;
 }
 

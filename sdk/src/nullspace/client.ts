@@ -27,6 +27,11 @@ export interface NullspaceClientOptions extends NullspaceSettings {
 /**
  * Typed access to a Nullspace service. Settings that are not given are looked for when the client is made.
  *
+ * @example
+ * await using client = new NullspaceClient();
+ * const { id } = await client.machines.create({ vcpus: 1, memoryMb: 512 });
+ * const { stdout } = await client.commands.run(id, "uname -a", { shell: true });
+ *
  * @throws UsageError `missing_api_key`, `invalid_api_key`, `invalid_base_url`, `invalid_argument`
  */
 export class NullspaceClient {

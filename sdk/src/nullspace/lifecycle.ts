@@ -1,15 +1,25 @@
-/** `client.lifecycle`: what happened to machines and snapshots. */
+/** `client.lifecycle`: what happened to machines and snapshots, and what happens now. */
 import type { CallOptions } from "../call";
 import type { NullspaceContext } from "./context";
 import {
   LifecycleHistory,
   type AccountHistoryParams,
   type HistoryParams,
+  type HistoryScope,
   type LifecycleListing,
 } from "./lifecycle-history";
+import { streamLifecycle, type LifecycleStreamParams } from "./lifecycle-stream";
+import {
+  subscribeLifecycle,
+  type LifecycleSubscription,
+  type SubscribeParams,
+} from "./lifecycle-subscription";
 import type { LifecycleEvent } from "./wire";
 
-/** Events are for customers only. Where the service keeps no history, calls throw NotImplementedError. */
+/**
+ * An event has one id in history, stream and webhooks. Events are for customers only. Where the service keeps no history,
+ * calls throw NotImplementedError.
+ */
 export class Lifecycle {
   constructor(private readonly context: NullspaceContext) {}
 
@@ -29,7 +39,7 @@ export class Lifecycle {
   }
 
   /**
-   * What the history holds after an event now, oldest first, each once.
+   * What the history holds after an event now, oldest first, each once; it ends there. `since` goes on.
    * @throws MachinesError `event_not_found`
    */
   listAfter(
@@ -40,7 +50,38 @@ export class Lifecycle {
     return this.history({ kind: "account" }).after(event, params, options);
   }
 
-  private history(scope: ConstructorParameters<typeof LifecycleHistory>[1]): LifecycleHistory {
+  /**
+   * The last events, and then each one as it happens. A dropped connection is opened anew, and no event is lost or comes
+   * twice. Never ends by itself.
+   *
+   * @example for await (const event of client.lifecycle.stream({ operation: "create" })) console.log(event.machineId);
+   */
+  stream(params: LifecycleStreamParams = {}): AsyncGenerator<LifecycleEvent, never> {
+    return streamLifecycle({ context: this.context }, params);
+  }
+
+  /** The same over the machine's own socket. @throws NotFoundError */
+  streamForMachine(
+    machineId: string,
+    params: Omit<LifecycleStreamParams, "machineId"> = {},
+  ): AsyncGenerator<LifecycleEvent, never> {
+    return streamLifecycle({ context: this.context, machineId }, params);
+  }
+
+  /** Goes on after an event that was seen, wherever it came from: history, stream or webhook. @throws MachinesError `event_not_found` */
+  since(
+    eventId: string,
+    params: Omit<LifecycleStreamParams, "afterEventId" | "liveOnly"> = {},
+  ): AsyncGenerator<LifecycleEvent, never> {
+    return this.stream({ ...params, afterEventId: eventId });
+  }
+
+  /** The stream for callbacks, until it is stopped. @example const { stop } = client.lifecycle.subscribe({ onEvent, onError }); */
+  subscribe(params: SubscribeParams): LifecycleSubscription {
+    return subscribeLifecycle((each) => this.stream(each), params);
+  }
+
+  private history(scope: HistoryScope): LifecycleHistory {
     return new LifecycleHistory(this.context.transport, scope);
   }
 }
