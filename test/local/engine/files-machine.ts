@@ -70,7 +70,9 @@ export class FilesMachine {
   async traces(): Promise<string> {
     const look = () =>
       this.sh(
-        "find \"$HOME\" -name '.nullspace-draft-*'; grep -lE '[d]eframe|[e]xec cat' /proc/[0-9]*/cmdline 2>/dev/null",
+        `find "$HOME" -name '.nullspace-draft-*'; cd /proc; for p in [0-9]*; do
+          grep -qE '[d]eframe|[e]xec cat' $p/cmdline && grep -qF "HOME=$HOME" $p/environ && echo $p
+        done 2>/dev/null`,
       );
     const deadline = Date.now() + 5000;
     let left = await look();

@@ -48,13 +48,24 @@ export interface FileOptions {
 export interface Files {
   stat(machineId: string, path: string, options: FileOptions): Promise<FileRecord>;
   exists(machineId: string, path: string, options: FileOptions): Promise<boolean>;
-  /** Sorted by path. `depth` 1 (default) is the folder's own entries. */
+  /** Sorted by path. `depth` 1 (default) is the folder's own entries. More than 50,000 are refused (file_refused). */
   list(machineId: string, path: string, options: FileOptions & { depth?: number }): Promise<FileRecord[]>;
   /** Rejects with file_not_found or file_refused before any byte comes. */
   read(machineId: string, path: string, options: FileOptions): Promise<{ size: number; content: Readable }>;
-  /** All or nothing: the old content stays until the new one is complete. Makes the folders above. */
-  write(machineId: string, path: string, content: Readable, options: FileOptions): Promise<FileRecord>;
-  /** Unpacks a tar archive below `path`. `merge` keeps other files, `replace` removes them, `error` refuses a folder that exists. */
+  /**
+   * All or nothing: the old content stays until the new one is complete. Makes the folders above. `content` is read to
+   * its end and never destroyed. `exclusive` refuses a file that exists (file_exists).
+   */
+  write(
+    machineId: string,
+    path: string,
+    content: Readable,
+    options: FileOptions & { exclusive?: boolean },
+  ): Promise<FileRecord>;
+  /**
+   * Unpacks a tar archive below `path`, all or (but for a full disk while merging) nothing: files, folders and symbolic
+   * links that stay below it; see vet-tar.ts for what is refused (`details.archive`). `merge` keeps other files, `replace` removes them, `error` refuses a folder that exists.
+   */
   unpack(
     machineId: string,
     path: string,
@@ -68,11 +79,17 @@ export interface Files {
   makeFolder(machineId: string, path: string, options: FileOptions): Promise<void>;
   /** `permissions` as chmod takes them in octal. */
   setPermissions(machineId: string, path: string, permissions: string, options: FileOptions): Promise<void>;
-  /** Lines that match a regular expression (POSIX extended). Binary files are skipped. */
+  /**
+   * Lines that match a regular expression (POSIX extended), cut at 2,000 characters ("..."). Binary files are skipped, links
+   * not followed. More than 10,000 matches are refused (file_refused).
+   */
   find(machineId: string, path: string, pattern: string, options: FileOptions): Promise<FileMatch[]>;
-  /** Paths below `path` whose name matches a glob. */
+  /** Paths below `path` whose name matches a glob; at most 10,000, as above. */
   search(machineId: string, path: string, pattern: string, options: FileOptions): Promise<string[]>;
-  /** Replaces plain text in these files. */
+  /**
+   * Replaces plain text in these files, each at once. Skipped are files without it, and what is missing, refused or larger
+   * than 32 MiB. A change by somebody else at the same moment may be lost.
+   */
   replace(
     machineId: string,
     files: readonly string[],
@@ -85,7 +102,11 @@ export interface Files {
     filesSkipped: number;
     binaryFilesSkipped: number;
   }>;
-  /** Resolves when the watch stands; ends with the signal, or when the machine stops. */
+  /**
+   * Resolves when the watch stands; ends with the signal, when the machine stops, or after "remove" of "." when the folder
+   * goes. A rename is "rename" of the old name and "create" of the new one. What happened between two reads comes as its
+   * outcome: a slow reader gets fewer changes. Folders of other file systems are left out.
+   */
   watch(
     machineId: string,
     path: string,

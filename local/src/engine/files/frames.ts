@@ -20,7 +20,8 @@ export async function sendFrames(content: Readable, stdin: Writable, over: Abort
   const pass = new PassThrough({ highWaterMark: 65_536 });
   const failed = (error: Error): void => void pass.destroy(error);
   const closed = (): void => {
-    if (!content.readableEnded) pass.destroy(new Error("the content was not sent to its end"));
+    if (content.readableEnded) return;
+    pass.destroy(content.errored ?? new Error("the content was not sent to its end"));
   };
   const stop = (): void => void pass.destroy(over.reason as Error);
   content.once("error", failed).once("close", closed);

@@ -83,6 +83,8 @@ export class MachineFiles implements Files {
   ): Promise<{ files: number; bytes: number }> {
     const job = jobOf({ verb: "unpack an archive to", script: unpackScript, path, more: [options.conflict] });
     const vetted = vetTar();
+    // It may fail before anybody listens; whoever reads it then is told.
+    vetted.stream.on("error", () => undefined);
     archive.once("error", (error) => vetted.stream.destroy(error));
     archive.once("close", () => {
       if (!archive.readableEnded) vetted.stream.destroy(new Error("the archive was not sent to its end"));

@@ -106,8 +106,6 @@ mkdir -- "$tree" || exit ${x.failed}
 code=$?
 [ -e "$draft/complete" ] || exit ${x.abandoned}
 [ "$code" = 0 ] || exit ${x.badArchive}
-# As for remove: without capabilities such a folder cannot be moved.
-find "$tree" -type d ! -perm -700 -exec chmod u+rwx -- {} +
 [ -z "$(find "$tree" ! -type d ! -type f ! -type l -printf x -quit)" ] || exit ${x.specialInArchive}
 if [ -z "$exists" ]; then
   mv -T -- "$tree" "$t" || { [ ! -e "$t" ] && [ ! -L "$t" ] || exit ${x.exists}; exit ${x.failed}; }
@@ -125,7 +123,7 @@ else
   done' "$t" {} + || exit ${x.exists}
   find . -type d -exec sh -c 'for d do
     [ -d "$0/$d" ] || { mkdir -- "$0/$d" && chmod --reference="$d" -- "$0/$d"; } || exit 1
-    find "$d" -mindepth 1 -maxdepth 1 ! -type d -exec mv -f -t "$0/$d" -- {} + || exit 1
+    find "$d" -mindepth 1 -maxdepth 1 ! -type d -print0 | xargs -0 -r mv -f -t "$0/$d" -- || exit 1
   done' "$t" {} + || exit ${x.failed}
   cd /
 fi

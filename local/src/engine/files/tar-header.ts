@@ -22,11 +22,9 @@ const text = (block: Buffer, from: number, to: number): string => {
 
 export function readBlock(block: Buffer): BlockKind {
   if (block.every((byte) => byte === 0)) return { kind: "end" };
-  const checksum = octal(block, 148, 156);
-  let sum = 8 * 0x20;
-  for (const [at, byte] of block.entries()) if (at < 148 || at >= 156) sum += byte;
-  if (checksum !== sum)
+  if (octal(block, 148, 156) !== checksumOf(block)) {
     return { kind: "broken", why: "a header's checksum is wrong: this is no tar archive" };
+  }
   const size = octal(block, 124, 136);
   if (size === undefined) return { kind: "broken", why: "the size of a member cannot be read" };
   const flag = text(block, 156, 157);
@@ -44,6 +42,26 @@ export function readBlock(block: Buffer): BlockKind {
       size,
     },
   };
+}
+
+/** All bytes together, those of the checksum itself as blanks. */
+function checksumOf(block: Buffer): number {
+  let sum = 8 * 0x20;
+  for (const [at, byte] of block.entries()) if (at < 148 || at >= 156) sum += byte;
+  return sum;
+}
+
+/**
+ * The header of a folder that its owner may change. tar believes that root may do anything; the root of a machine has no
+ * capabilities, and could not put anything into a folder that is read-only.
+ */
+export function ownersFolder(block: Buffer): Buffer {
+  const mode = octal(block, 100, 108);
+  if (mode === undefined) return block;
+  const changed = Buffer.from(block);
+  changed.write(`${(mode | 0o700).toString(8).padStart(7, "0")}\0`, 100, "latin1");
+  changed.write(`${checksumOf(changed).toString(8).padStart(6, "0")}\0 `, 148, "latin1");
+  return changed;
 }
 
 /** A number in octal digits, or in base 256 where its first bit says so. */

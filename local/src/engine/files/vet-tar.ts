@@ -5,7 +5,7 @@
 import { Transform, type TransformCallback } from "node:stream";
 import { Refusal } from "../control-plane";
 import { quoted } from "./path";
-import { blockBytes, readBlock, readPax, type TarHeader } from "./tar-header";
+import { blockBytes, ownersFolder, readBlock, readPax, type TarHeader } from "./tar-header";
 
 /** Why an archive is refused, in `details.archive` of the refusal; `details.member` names the member. */
 export type ArchiveFault = "invalid" | "invalid_path" | "invalid_symlink" | "unsupported_entry";
@@ -14,7 +14,10 @@ export type ArchiveFault = "invalid" | "invalid_path" | "invalid_symlink" | "uns
 const maxExtendedBytes = 1_048_576;
 const padded = (size: number): number => Math.ceil(size / blockBytes) * blockBytes;
 
-/** The archive goes in and comes out unchanged, or the stream fails with a Refusal. */
+/**
+ * The archive goes in and comes out as it was, but that every folder may be changed by its owner; or the stream fails with
+ * a Refusal.
+ */
 export function vetTar(): { stream: Transform; counts(): { files: number; bytes: number } } {
   const vetter = new TarVetter();
   const guarded = (done: TransformCallback, look: () => Buffer | undefined): void => {
@@ -29,10 +32,7 @@ export function vetTar(): { stream: Transform; counts(): { files: number; bytes:
   };
   const stream = new Transform({
     transform(chunk: Buffer, _encoding, done) {
-      guarded(done, () => {
-        vetter.push(chunk);
-        return chunk;
-      });
+      guarded(done, () => vetter.push(chunk));
     },
     flush(done) {
       guarded(done, () => {
@@ -58,13 +58,14 @@ export class TarVetter {
   private overrides = new Map<string, string>();
   private over = false;
 
-  /** @throws Refusal file_refused */
-  push(chunk: Buffer): void {
-    let rest = chunk;
-    while (rest.length > 0) {
-      if (this.skip > 0) rest = this.content(rest);
-      else rest = this.block(rest);
+  /** Answers what may go on. @throws Refusal file_refused */
+  push(chunk: Buffer): Buffer {
+    const vetted: Buffer[] = [];
+    for (let at = 0; at < chunk.length;) {
+      const rest = chunk.subarray(at);
+      at += this.skip > 0 ? this.content(rest, vetted) : this.block(rest, vetted);
     }
+    return vetted.length === 1 && vetted[0] ? vetted[0] : Buffer.concat(vetted);
   }
 
   /** @throws Refusal file_refused when it ends in the middle. */
@@ -74,33 +75,36 @@ export class TarVetter {
     }
   }
 
-  private content(rest: Buffer): Buffer {
+  /** How many bytes it took; so for `block`. */
+  private content(rest: Buffer, vetted: Buffer[]): number {
     const part = rest.subarray(0, this.skip);
     this.skip -= part.length;
+    vetted.push(part);
     if (this.extended) {
       this.extended.parts.push(part);
       if (this.skip === 0) this.extendedEnds(this.extended);
     }
-    return rest.subarray(part.length);
+    return part.length;
   }
 
-  private block(rest: Buffer): Buffer {
+  private block(rest: Buffer, vetted: Buffer[]): number {
     const part = rest.subarray(0, blockBytes - this.held.length);
     this.held = Buffer.concat([this.held, part]);
     if (this.held.length === blockBytes) {
       const block = this.held;
       this.held = Buffer.alloc(0);
-      this.header(block);
+      vetted.push(this.header(block) === "5" ? ownersFolder(block) : block);
     }
-    return rest.subarray(part.length);
+    return part.length;
   }
 
-  private header(block: Buffer): void {
+  /** The type of what begins; none at the archive's end. */
+  private header(block: Buffer): string | undefined {
     const found = readBlock(block);
     if (found.kind === "broken") throw refused("invalid", "", found.why);
     if (found.kind === "end") {
       this.over = true;
-      return;
+      return undefined;
     }
     // Some readers stop at the first empty block, others go on.
     if (this.over) throw refused("invalid", "", "something follows the end of the archive");
@@ -112,6 +116,7 @@ export class TarVetter {
       this.skip = padded(header.size);
       if (this.skip === 0) this.extendedEnds(this.extended);
     } else this.member(header);
+    return header.type;
   }
 
   private extendedEnds({ header, parts, bytes }: NonNullable<TarVetter["extended"]>): void {

@@ -27,9 +27,19 @@ interface Folder {
   dirty: Set<string> | "all";
 }
 
+/** Where the watched folder itself has its name: the kernel says nothing of its end to whoever has it open. */
+interface Parent {
+  handle: FileHandle;
+  watcher: FSWatcher;
+  /** Of the watched folder. */
+  name: Buffer;
+  inode: bigint;
+  changed: boolean;
+}
+
 export class FolderTree {
   private readonly folders = new Set<Folder>();
-  private root: Folder | undefined;
+  private parent: Parent | undefined;
   private device: bigint | undefined;
   private events = 0;
   private closed = false;
@@ -43,16 +53,20 @@ export class FolderTree {
     private readonly wake: () => void,
   ) {}
 
-  /** Takes the folder over. @throws Refusal */
-  async begin(handle: FileHandle): Promise<void> {
-    this.device = (await handle.stat({ bigint: true })).dev;
-    this.root = await this.enter(handle, "");
-    const looking = this.look(this.root, []);
+  /** Takes the folder over. `realPath` is where it is, without a symbolic link. @throws Refusal */
+  async begin(handle: FileHandle, realPath: Buffer): Promise<void> {
+    const { dev, ino } = await handle.stat({ bigint: true });
+    this.device = dev;
+    const root = await this.enter(handle, "");
+    const name = realPath.subarray(realPath.lastIndexOf("/") + 1);
+    if (name.length > 0) await this.listenAbove(root, { name, inode: ino });
+    const looking = this.look(root, []);
     this.busy = looking.catch(() => undefined);
     await looking;
   }
 
   get isDirty(): boolean {
+    if (this.parent?.changed) return true;
     return [...this.folders].some(({ dirty }) => dirty === "all" || dirty.size > 0);
   }
 
@@ -73,19 +87,56 @@ export class FolderTree {
     return changesOf(differences);
   }
 
-  /** True when the watched folder itself was removed. */
+  /** True when the watched folder itself was removed, or has another name. */
   async isGone(): Promise<boolean> {
-    if (!this.root) return true;
-    return (await this.root.handle.stat({ bigint: true })).nlink === 0n;
+    const { parent } = this;
+    if (!parent?.changed) return false;
+    parent.changed = false;
+    const place = Buffer.concat([placeOf(parent), Buffer.from("/"), parent.name]);
+    const found = await lstat(place, { bigint: true }).catch(() => undefined);
+    return found?.ino !== parent.inode;
   }
 
   async close(): Promise<void> {
     this.closed = true;
     // A descriptor's number is given away again as soon as it is closed: nobody may still go by it.
     await this.busy;
-    for (const folder of this.folders) folder.watcher.close();
-    await Promise.all([...this.folders].map(({ handle }) => handle.close().catch(() => undefined)));
+    const open = [...this.folders, ...(this.parent ? [this.parent] : [])];
+    for (const { watcher } of open) watcher.close();
+    await Promise.all(open.map(({ handle }) => handle.close().catch(() => undefined)));
     this.folders.clear();
+  }
+
+  private async listenAbove(folder: Folder, { name, inode }: { name: Buffer; inode: bigint }): Promise<void> {
+    const handle = await open(placeOf(folder, ".."), constants.O_RDONLY | constants.O_DIRECTORY);
+    try {
+      const watcher = this.listen(handle, (changed) => {
+        if (parent.changed || (changed !== null && !changed.equals(name))) return;
+        parent.changed = true;
+        this.wake();
+      });
+      const parent: Parent = { handle, watcher, name, inode, changed: false };
+      this.parent = parent;
+    } catch (error) {
+      await handle.close();
+      throw error;
+    }
+  }
+
+  /** @throws Refusal */
+  private listen(handle: FileHandle, listener: (changed: Buffer | null) => void): FSWatcher {
+    try {
+      const place = `/proc/self/fd/${String(handle.fd)}`;
+      const watcher = watch(place, { encoding: "buffer" }, (_, changed) => {
+        listener(changed);
+      });
+      return watcher.on("error", (error) => {
+        this.failure ??= watchFailed(error);
+        this.wake();
+      });
+    } catch (error) {
+      throw watchFailed(error);
+    }
   }
 
   private async enter(handle: FileHandle, name: string): Promise<Folder> {
@@ -94,20 +145,15 @@ export class FolderTree {
         const words = `there are more than ${String(maxFolders)} folders; watch a smaller one`;
         throw new Refusal("file_refused", `cannot watch all of it: ${words}`);
       }
-      const place = `/proc/self/fd/${String(handle.fd)}`;
-      const watcher = watch(place, { encoding: "buffer" }, (_, changed) => {
+      const watcher = this.listen(handle, (changed) => {
         this.noteEvent(folder, changed);
       });
       const folder: Folder = { name, handle, watcher, entries: new Map(), below: new Map(), dirty: "all" };
-      watcher.on("error", (error) => {
-        this.failure ??= watchFailed(error);
-        this.wake();
-      });
       this.folders.add(folder);
       return folder;
     } catch (error) {
       await handle.close();
-      throw error instanceof Refusal ? error : watchFailed(error);
+      throw error;
     }
   }
 
@@ -175,7 +221,7 @@ export class FolderTree {
   }
 }
 
-const placeOf = ({ handle }: Folder, name?: string): Buffer =>
+const placeOf = ({ handle }: { handle: FileHandle }, name?: string): Buffer =>
   Buffer.from(`/proc/self/fd/${String(handle.fd)}${name === undefined ? "" : `/${name}`}`, "latin1");
 
 function pathIn(folder: Folder, name: string): string {

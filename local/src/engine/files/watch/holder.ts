@@ -11,20 +11,26 @@ import { findByArguments } from "../../drivers/process-table";
 import type { FileOptions } from "../api";
 import { quoted } from "../path";
 import type { FilePrograms, Running } from "../program";
-import { commonScript } from "../shell-common";
+import { commonScript, fileExit } from "../shell-common";
 
-/** Says where it stands, with NUL behind it, and waits for the end of its stdin. $3 is what it is found by. */
+/**
+ * Says where it stands, as it was told and in truth, each with NUL behind it, and waits for the end of its stdin. $3 is
+ * what it is found by.
+ */
 const holdScript = `${commonScript}
 abs "$1" "$2"
 folder "$p"
-cd -- "$p" || exit 65
-printf '%s\\0' "$p"
+cd -- "$p" || exit ${fileExit.noPermission}
+real=$(pwd -P && echo .) || exit ${fileExit.failed}
+printf '%s\\0%s\\0' "$p" "\${real%??}"
 while read -r _; do :; done
 `;
 
 export interface HeldFolder {
   /** Absolute, in the machine. */
   path: string;
+  /** The same without symbolic links. */
+  realPath: Buffer;
   folder: FileHandle;
   holder: Running;
 }
@@ -42,8 +48,8 @@ export async function holdFolder(
   const job = { verb: "watch", script: holdScript, path: asked.path, args: [asked.path, token] };
   const holder = await programs.hold(asked.machineId, job, options);
   try {
-    const path = await place(holder);
-    return { path, folder: await openPlace(token, asked), holder };
+    const { path, realPath } = await place(holder);
+    return { path, realPath, folder: await openPlace(token, asked), holder };
   } catch (error) {
     holder.program.kill();
     options.signal.throwIfAborted();
@@ -51,12 +57,16 @@ export async function holdFolder(
   }
 }
 
-async function place(holder: Running): Promise<string> {
+async function place(holder: Running): Promise<{ path: string; realPath: Buffer }> {
   let said = Buffer.alloc(0);
   const { stdout } = holder.program;
   for await (const chunk of stdout.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
     said = Buffer.concat([said, chunk]);
-    if (said.at(-1) === 0) return said.toString("utf8", 0, said.length - 1);
+    const middle = said.indexOf(0);
+    const end = said.indexOf(0, middle + 1);
+    if (middle >= 0 && end >= 0) {
+      return { path: said.toString("utf8", 0, middle), realPath: said.subarray(middle + 1, end) };
+    }
   }
   await holder.done();
   throw new Refusal("file_failed", "the program that watches a folder ended at once");

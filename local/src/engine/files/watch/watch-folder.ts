@@ -61,7 +61,7 @@ class Watching {
         end();
       });
     try {
-      await this.tree.begin(this.held.folder);
+      await this.tree.begin(this.held.folder, this.held.realPath);
       signal.throwIfAborted();
     } catch (error) {
       await this.close();
