@@ -3,11 +3,12 @@ import { execFile } from "node:child_process";
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
 import { homedir } from "node:os";
-import { join } from "node:path";
+import { join, resolve } from "node:path";
 import { promisify } from "node:util";
 
 const run = promisify(execFile);
-const requirements = join(__dirname, "requirements.txt");
+/** Whoever asks runs at the root of the repository. */
+const requirements = resolve("test/clients/requirements.txt");
 
 /**
  * Path of its interpreter. The first call on a machine downloads the packages from PyPI.

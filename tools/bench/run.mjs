@@ -12,7 +12,17 @@ import { ownNode, root } from "../setup/node-modules.mjs";
 import { machineShape } from "./support/machine-shape.mjs";
 import { page, section, verdicts } from "./support/report.mjs";
 
-const names = ["provider", "pulumi-up", "sse", "creates", "streams", "start", "history", "snapshots"];
+const names = [
+  "provider",
+  "pulumi-up",
+  "sse",
+  "creates",
+  "streams",
+  "start",
+  "exec-stream",
+  "history",
+  "snapshots",
+];
 const pageFile = join(root, "docs", "benchmarks.md");
 const measurementFile = (name) => fileURLToPath(new URL(`measurements/${name}.mjs`, import.meta.url));
 

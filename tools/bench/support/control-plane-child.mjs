@@ -63,6 +63,13 @@ const requests = {
     });
   },
 
+  /** Tells "logged" at each event of the lifecycle log from now on, as soon as it is committed. */
+  async watchLog() {
+    await local.controlPlane.lifecycle.follow({ filter: {}, liveOnly: true }, (events) => {
+      for (const { id } of events) tell("logged", { id, at: monotonicMs() });
+    });
+  },
+
   revision: async (id) => (await local.controlPlane.machines.get(engineId(id))).revision,
 
   memory: residentBytes,
