@@ -44,7 +44,11 @@ const calls = (driver: Driver) => ({
       storageGiB: 1,
       ...size,
     }),
-  sweep: (known: string[]) => driver.sweep(new Set(known), new Set()),
+  sweep: (known: string[], snapshots: string[] = []) => driver.sweep(new Set(known), new Set(snapshots)),
+  snapshot: (id: string, snapshotId: string, timeoutMs = 60_000) =>
+    driver.snapshot(id, snapshotId, { signal: AbortSignal.timeout(timeoutMs) }),
+  forgetSnapshot: (snapshotId: string) => driver.forgetSnapshot(snapshotId),
+  usage: (id: string) => driver.usage(id),
   onExit: async (id: string) => void driver.onExit(id, (words) => say({ event: "exit", id, words })),
   exec: async (machineId: string, executionId: string, command: string[], more: object = {}) =>
     void execs.set(executionId, await driver.exec({ executionId, machineId, command, env: {}, ...more })),

@@ -57,7 +57,7 @@ export async function readRuntime(machine: MachineFolder): Promise<ProcessIdenti
 }
 
 /** Makes `path` hold `text` at once or not at all. */
-export async function writeWhole(path: string, text: string, mode = 0o600): Promise<void> {
+export async function writeWhole(path: string, text: string | Buffer, mode = 0o600): Promise<void> {
   await writeFile(`${path}.new`, text, { mode });
   await rename(`${path}.new`, path);
 }

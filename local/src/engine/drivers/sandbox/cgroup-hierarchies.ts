@@ -1,4 +1,4 @@
-/** Where on this host a cgroup with a memory, cpu or pids limit can be made: v1 and v2, each probed by doing it. */
+/** Where on this host a cgroup that limits, counts or freezes can be made: v1 and v2, each probed by doing it. */
 import { execFile } from "node:child_process";
 import { mkdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
@@ -6,10 +6,13 @@ import { promisify } from "node:util";
 
 const run = promisify(execFile);
 
-export const controllers = ["memory", "cpu", "pids"] as const;
+export const limiting = ["memory", "cpu", "pids"] as const;
+/** What v2 has in every cgroup, whatever its controllers. */
+const always = ["cpuacct", "freezer"] as const;
+const controllers = [...limiting, ...always];
 export type Controller = (typeof controllers)[number];
 
-/** One folder below which a machine's cgroup can be made, and what it then limits. */
+/** One folder below which a machine's cgroup can be made, and what it then does. */
 export interface Hierarchy {
   version: 1 | 2;
   /** Holds one cgroup a machine; made when needed, removed with the last machine. */
@@ -33,19 +36,34 @@ export async function findHierarchies(name: string): Promise<Hierarchy[]> {
   for (const mount of mounts.filter((one) => one.version === 2)) {
     const bases = mount.bases.map(async (base): Promise<Candidate> => {
       const words = await readFile(join(base, "cgroup.controllers"), "utf8").catch(() => "");
-      return { version: 2, base, offered: controllers.filter((one) => words.split(/\s+/).includes(one)) };
+      const limits = limiting.filter((one) => words.split(/\s+/).includes(one));
+      return { version: 2, base, offered: [...limits, ...always] };
     });
     const usable = await best(await Promise.all(bases), name);
     if (usable) found.push(usable);
   }
-  return found;
+  return needed(found);
+}
+
+/** Each cgroup to join costs a write at every command: one that offers nothing more is left out, v2 goes first. */
+function needed(found: Hierarchy[]): Hierarchy[] {
+  const taken = new Set<Controller>();
+  const kept = found
+    .toSorted((a, b) => b.version - a.version)
+    .flatMap((one) => {
+      const fresh = one.controllers.filter((name) => !taken.has(name));
+      for (const name of fresh) taken.add(name);
+      return fresh.length === 0 ? [] : [{ ...one, controllers: fresh }];
+    });
+  return kept.toSorted((a, b) => a.version - b.version);
 }
 
 /** Makes the parent, with its controllers passed on to its children. */
 export async function openParent(hierarchy: Hierarchy): Promise<void> {
-  if (hierarchy.version === 2) await passOn(dirname(hierarchy.parent), hierarchy.controllers);
+  const passed = limiting.filter((one) => hierarchy.controllers.includes(one));
+  if (hierarchy.version === 2) await passOn(dirname(hierarchy.parent), passed);
   await mkdir(hierarchy.parent, { recursive: true });
-  if (hierarchy.version === 2) await passOn(hierarchy.parent, hierarchy.controllers);
+  if (hierarchy.version === 2) await passOn(hierarchy.parent, passed);
 }
 
 /** Removes the parent when no machine's cgroup is left in it. */

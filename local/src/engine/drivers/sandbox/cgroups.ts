@@ -1,4 +1,4 @@
-/** The cgroups of a state folder's machines: memory, cpu and the number of processes. */
+/** The cgroups of a state folder's machines: limits of memory, cpu and processes, their use, and the freezer. */
 import { createHash } from "node:crypto";
 import { mkdir, readdir, readFile, rmdir, writeFile } from "node:fs/promises";
 import { join } from "node:path";
@@ -6,13 +6,28 @@ import { DriverError } from "../../driver";
 import type { MachineSize } from "../../record";
 import { signalProcess } from "../process-table";
 import { waitUntil } from "../wait-until";
-import { closeParent, controllers, findHierarchies, openParent, type Hierarchy } from "./cgroup-hierarchies";
+import {
+  closeParent,
+  findHierarchies,
+  limiting,
+  openParent,
+  type Controller,
+  type Hierarchy,
+} from "./cgroup-hierarchies";
 
 /** A fork bomb ends here; DCS names no limit. */
 const maxProcesses = 4096;
 const cpuPeriodUs = 100_000;
 /** A cgroup stays busy for a moment after its last process has been collected. */
 const removalMs = 5000;
+
+export interface Freezer {
+  file: string;
+  hold: string;
+  release: string;
+  /** A file next to it, and what it says when everything is frozen. */
+  seen: [string, RegExp];
+}
 
 export class Cgroups {
   private constructor(private readonly hierarchies: readonly Hierarchy[]) {}
@@ -26,7 +41,7 @@ export class Cgroups {
   get notEnforced(): string[] {
     const words = { memory: "memory limit", cpu: "cpu limit", pids: "process limit" };
     const limited = this.hierarchies.flatMap((one) => one.controllers);
-    return controllers.filter((one) => !limited.includes(one)).map((one) => words[one]);
+    return limiting.filter((one) => !limited.includes(one)).map((one) => words[one]);
   }
 
   /** The folders that a process joins to be limited. */
@@ -51,6 +66,52 @@ export class Cgroups {
     const file = found.version === 2 ? "memory.events" : "memory.oom_control";
     const text = await readFile(join(found.parent, machineId, file), "utf8").catch(() => "");
     return /^oom_kill [1-9]/m.test(text);
+  }
+
+  /** The file that freezes the machine, where there is one. */
+  async freezer(machineId: string): Promise<Freezer | undefined> {
+    const found = this.hierarchies.find((one) => one.controllers.includes("freezer"));
+    if (!found) return undefined;
+    const folder = join(found.parent, machineId);
+    const freezer: Freezer =
+      found.version === 2
+        ? {
+            file: join(folder, "cgroup.freeze"),
+            hold: "1",
+            release: "0",
+            seen: ["cgroup.events", /^frozen 1$/m],
+          }
+        : {
+            ...{ file: join(folder, "freezer.state"), hold: "FROZEN", release: "THAWED" },
+            seen: ["freezer.state", /^FROZEN$/m],
+          };
+    // None for a machine that an earlier version has started.
+    return (await readFile(freezer.file, "utf8").catch(() => undefined)) === undefined ? undefined : freezer;
+  }
+
+  /** Processor time in microseconds and memory in bytes, without cache that can be dropped; undefined: not counted. */
+  async usage(machineId: string): Promise<{ cpuUs?: number; memoryBytes?: number }> {
+    const read = async (
+      controller: Controller,
+      file: (version: 1 | 2) => string,
+    ): Promise<string | undefined> => {
+      const found = this.hierarchies.find((one) => one.controllers.includes(controller));
+      if (!found) return undefined;
+      return readFile(join(found.parent, machineId, file(found.version)), "utf8").catch(() => undefined);
+    };
+    const [cpu, memory, parts] = await Promise.all([
+      read("cpuacct", (version) => (version === 2 ? "cpu.stat" : "cpuacct.usage")),
+      read("memory", (version) => (version === 2 ? "memory.current" : "memory.usage_in_bytes")),
+      read("memory", () => "memory.stat"),
+    ]);
+    const cache = Number(/^(?:total_)?inactive_file (\d+)$/m.exec(parts ?? "")?.[1] ?? 0);
+    const ns = /^\d+$/m.exec(cpu ?? "")?.[0];
+    const us =
+      /^usage_usec (\d+)$/m.exec(cpu ?? "")?.[1] ?? (ns === undefined ? undefined : Number(ns) / 1000);
+    return {
+      ...(us === undefined ? {} : { cpuUs: Number(us) }),
+      ...(memory === undefined ? {} : { memoryBytes: Math.max(0, Number(memory) - cache) }),
+    };
   }
 
   /** Ends what is still in the machine's cgroups and removes them. */

@@ -16,11 +16,15 @@ import { ShellExecs } from "../shell-exec";
 import { Turns } from "../turns";
 import { waitUntil } from "../wait-until";
 import { Cgroups } from "./cgroups";
+import type { CopyPlace } from "./copy-running";
 import { prepareDisk } from "./disk";
 import { foldersOf } from "./disk-file";
+import { hold, releaseLeft } from "./hold";
 import { hostEnv, prepareHost, type SandboxHost } from "./host";
+import { insidersOf, sharedFiles, type Insider } from "./insiders";
 import { endProcesses, isUp, launch } from "./launch";
 import { damaged, Layers } from "./layers";
+import { Snapshots } from "./snapshots";
 import { removeOtherTemplates } from "./template";
 
 const busyMs = 15_000;
@@ -43,12 +47,17 @@ export class SandboxDriver implements Driver {
   private readonly execs = new ShellExecs("waits");
   private readonly turns = new Turns();
   private readonly layers: Layers;
+  private readonly snapshots: Snapshots;
+  /** Machines whose processes are held for a moment: what starts in them waits. */
+  private readonly holds = new Map<string, Promise<void>>();
 
   private constructor(
     private readonly host: SandboxHost,
     private readonly cgroups: Cgroups,
   ) {
     this.layers = new Layers(host);
+    const { layers, turns } = this;
+    this.snapshots = new Snapshots({ host, layers, turns, running: (machine) => this.holder(machine) });
     this.notEnforced = [...cgroups.notEnforced, "storage limit"];
     this.watch = new ExitWatch(
       (id) => this.isRunning(id),
@@ -74,7 +83,10 @@ export class SandboxDriver implements Driver {
     const machine = machineFolder(this.host.stateDir, spec.id);
     const isFree = async (): Promise<boolean> => {
       signal.throwIfAborted();
-      if (await isUp(machine)) return true;
+      if (await isUp(machine)) {
+        await this.releaseLeft(machine);
+        return true;
+      }
       const lower = foldersOf(await prepareDisk(machine, spec, this.host, this.layers));
       await this.cgroups.set(spec.id, spec);
       const cgroups = this.cgroups.of(spec.id);
@@ -100,6 +112,7 @@ export class SandboxDriver implements Driver {
   }
 
   async destroy(machineId: string): Promise<void> {
+    this.snapshots.giveUp(machineId);
     await this.turns.take(machineId, async () => {
       await this.stopNow(machineId);
       await removeTree(machineFolder(this.host.stateDir, machineId).path);
@@ -115,12 +128,15 @@ export class SandboxDriver implements Driver {
 
   private async stopNow(machineId: string): Promise<void> {
     this.watch.forget(machineId);
-    await endProcesses(machineFolder(this.host.stateDir, machineId));
+    const machine = machineFolder(this.host.stateDir, machineId);
+    await this.releaseLeft(machine); // a signal waits until it is thawed
+    await endProcesses(machine);
     await this.cgroups.remove(machineId);
   }
 
   async exec(spec: ExecSpec): Promise<RunningExec> {
     const machine = machineFolder(this.host.stateDir, spec.machineId);
+    await this.holds.get(machine.id);
     return this.execs.start(machine, spec, {
       script: join(this.host.scripts, "exec.sh"),
       prefix: await this.entrance(machine),
@@ -139,18 +155,59 @@ export class SandboxDriver implements Driver {
     await this.execs.forget(machineFolder(this.host.stateDir, machineId), executionId);
   }
 
-  async snapshot(): Promise<never> {
-    throw new DriverError("not_supported", "not built yet", false);
+  snapshot(
+    machineId: string,
+    snapshotId: string,
+    { signal }: { signal: AbortSignal },
+  ): Promise<{ sizeBytes: number }> {
+    return this.snapshots.take(machineId, snapshotId, signal);
   }
-  async forgetSnapshot(): Promise<void> {
-    return undefined;
+
+  async forgetSnapshot(snapshotId: string): Promise<void> {
+    await this.snapshots.forget(snapshotId);
   }
+
+  /** What a snapshot of a running machine needs. */
+  private async holder(machine: MachineFolder): Promise<Pick<CopyPlace, "hold" | "mapped">> {
+    const init = await readRuntime(machine);
+    const insiders = (): Insider[] => (init ? insidersOf(init.pid) : []);
+    return {
+      mapped: () => sharedFiles(insiders().map((one) => one.pid)),
+      hold: async () => {
+        // One that has ended meanwhile writes no more.
+        const entrance = await this.entrance(machine).catch(() => undefined);
+        if (!entrance) return async () => undefined;
+        const freezer = await this.cgroups.freezer(machine.id);
+        const { promise, resolve } = Promise.withResolvers<void>();
+        this.holds.set(machine.id, promise);
+        const letIn = (): void => {
+          this.holds.delete(machine.id);
+          resolve();
+        };
+        try {
+          const release = await hold(machine, { freezer, entrance, insiders });
+          return () => release().finally(letIn);
+        } catch (error) {
+          letIn();
+          throw error;
+        }
+      },
+    };
+  }
+
+  /** A control plane that was killed may have held it. */
+  private async releaseLeft(machine: MachineFolder): Promise<void> {
+    const freezer = await this.cgroups.freezer(machine.id);
+    await releaseLeft(machine, { freezer, entrance: () => this.entrance(machine) });
+  }
+
   async usage(): Promise<never> {
     throw new DriverError("not_supported", "not built yet", false);
   }
 
   async pipe(machineId: string, argv: readonly string[], options?: { cwd?: string }): Promise<PipedProgram> {
     const machine = machineFolder(this.host.stateDir, machineId);
+    await this.holds.get(machineId);
     return startPiped(argv, {
       folder: machine.path,
       prefix: await this.entrance(machine),
@@ -176,12 +233,18 @@ export class SandboxDriver implements Driver {
     ];
   }
 
-  async sweep(known: ReadonlySet<string>): Promise<string[]> {
+  async sweep(known: ReadonlySet<string>, knownSnapshots: ReadonlySet<string>): Promise<string[]> {
     const present = new Set([...(await machineIds(this.host.stateDir)), ...(await this.cgroups.ids())]);
     const unknown = [...present].filter((id) => !known.has(id));
     for (const id of unknown) await this.destroy(id);
+    for (const id of known) {
+      const machine = machineFolder(this.host.stateDir, id);
+      await this.turns.take(id, () => this.releaseLeft(machine));
+    }
+    await this.snapshots.sweep(knownSnapshots);
     await this.layers.collect();
     const used = await this.layers.inUse().catch(damaged);
+    // Of a disk that cannot be read, nobody knows what it needs.
     if (used) await removeOtherTemplates(this.host.stateDir, used.templates);
     return unknown;
   }

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { DriverError } from "../../driver";
 import { execScript } from "../exec-scripts";
 import { writeWhole } from "../machine-folder";
+import { jailScript } from "./jail-script";
 import { enterScript, setupScript, startScript } from "./scripts";
 import { ensureTemplate } from "./template";
 
@@ -41,7 +42,10 @@ export async function prepareHost(stateDir: string): Promise<SandboxHost> {
   try {
     const scripts = join(real, "sandbox");
     await mkdir(scripts, { recursive: true, mode: 0o700 });
-    const files = { start: startScript, setup: setupScript, enter: enterScript, exec: execScript };
+    const files = {
+      ...{ start: startScript, setup: setupScript, enter: enterScript, exec: execScript },
+      jail: jailScript,
+    };
     for (const [name, text] of Object.entries(files)) await writeWhole(join(scripts, `${name}.sh`), text);
     const uids = (await ownsUids()) ? rootUids : { uidBase: 0, uidCount: 1 };
     const mode = uids === rootUids ? "root" : "user";
