@@ -117,7 +117,13 @@ export async function serve(app: FastifyInstance, deps: ServerDeps): Promise<num
   });
   app.setErrorHandler((error, request, reply) => send(reply, request, toApiError(error, request)));
   app.setNotFoundHandler((request, reply) => send(reply, request, notFound(routes, request)));
-  const closeSockets = nullspaceSockets(app.server, { ...deps, streams, keys, prefix: nullspace, log: app.log });
+  const closeSockets = nullspaceSockets(app.server, {
+    ...deps,
+    streams,
+    keys,
+    prefix: nullspace,
+    log: app.log,
+  });
   app.addHook("preClose", async () => {
     closing.abort();
     streams.close();

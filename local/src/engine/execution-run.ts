@@ -92,7 +92,7 @@ export class ExecutionRun {
       [exec.stdoutPath, exec.stderrPath],
       () => {
         this.pulse.beat();
-        this.recorder.pump();
+        this.recorder.gather();
       },
       (error) => report(`execution ${executionId}: its output cannot be watched and may come late`, error),
     );

@@ -118,6 +118,7 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
     machineId: string,
     executionId: string,
   ): Promise<{ record: ExecutionRecord; stdout: string; stderr: string }> {
+    await this.runs.get(machineId)?.get(executionId)?.recorder.settle();
     const record = await this.get(machineId, executionId);
     const exec = await this.host.driver.attachExec(machineId, executionId);
     if (!exec) {
@@ -287,6 +288,7 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
   }
 
   machineRests(machine: MachineRecord): void {
+    this.stopping.delete(machine.id);
     if (machine.phase !== "failed" && machine.phase !== "destroyed") return;
     const why =
       machine.phase === "failed"

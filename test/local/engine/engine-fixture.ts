@@ -41,7 +41,7 @@ export class Fixture {
   private readonly dirs: string[] = [];
   private readonly planes: ControlPlane[] = [];
 
-  constructor(private readonly store: StoreName) {
+  constructor(store: StoreName) {
     beforeAll(async () => {
       if (store === "postgres") this.postgres = await startPostgres();
     }, 60_000);

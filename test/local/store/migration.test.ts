@@ -41,10 +41,7 @@ async function fillPostgres(url: string, path: string): Promise<void> {
   expect(error).toBeUndefined();
   for (const table of ["machines", "revisions", "idempotency"] as const) {
     const rows = old.prepare(`select * from ${table}`).all();
-    await db
-      .insertInto(table)
-      .values(rows)
-      .execute();
+    await db.insertInto(table).values(rows).execute();
   }
   await db.destroy();
   old.close();

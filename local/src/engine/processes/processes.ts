@@ -1,5 +1,5 @@
 /** Processes as their callers hold them, on top of the engine's executions. */
-import { type Machines, Refusal } from "../control-plane";
+import { type Machines, Refusal, type RefusalCode } from "../control-plane";
 import { type Driver, DriverError, type TerminalSize } from "../driver";
 import type { ExecutionRun } from "../execution-run";
 import type { Executions } from "../executions";
@@ -125,8 +125,7 @@ export class EngineProcesses implements Processes {
       return await this.host.executions.begin(machineId, spec, lingerMs);
     } catch (error) {
       if (!(error instanceof DriverError)) throw error;
-      const gone = error.reason === "not_running";
-      throw new Refusal(gone ? "machine_not_running" : "process_failed", error.message, {
+      throw new Refusal(refusalOf[error.reason] ?? "process_failed", error.message, {
         retryable: error.retryable,
       });
     }
@@ -156,6 +155,12 @@ export class EngineProcesses implements Processes {
     return { ...process, stdoutBytes: run.recorder.end.stdout, stderrBytes: run.recorder.end.stderr };
   }
 }
+
+/** Of a command that did not start, by the driver's reason. */
+const refusalOf: Readonly<Record<string, RefusalCode>> = {
+  not_running: "machine_not_running",
+  bad_command: "invalid_argument",
+};
 
 async function refusing(work: () => Promise<void>): Promise<void> {
   try {

@@ -15,6 +15,8 @@ export const keepOutputBytes = 8 * 1_048_576;
 export const holdOutputBytes = 256 * 1_048_576;
 /** Output shows in the pages of events within this time. */
 const flushEveryMs = 250;
+/** Output that comes in many small writes is read together, this long after the first. */
+const gatherMs = 25;
 /** So that neither stream waits for the other while both flow. */
 const piecesATurn = 64;
 const rowsAStatement = 400;
@@ -52,6 +54,7 @@ export class OutputRecorder {
   private flushNow = false;
   private flushedAt = -Infinity;
   private timer: NodeJS.Timeout | undefined;
+  private gathering: NodeJS.Timeout | undefined;
   private state: "follows" | "finishing" | "finished" | "closed" = "follows";
   private idle: () => void = () => undefined;
   private noPunch = false;
@@ -84,14 +87,23 @@ export class OutputRecorder {
     return ++this.sequence;
   }
 
+  /** Something has come: reads it in a moment, together with what comes until then. */
+  gather(): void {
+    if (this.state !== "follows") return;
+    this.gathering ??= setTimeout(() => this.pump(), gatherMs).unref();
+  }
+
   /** Reads what has come, one reading at a time. */
   pump(): void {
+    clearTimeout(this.gathering);
+    this.gathering = undefined;
     if (this.state === "closed" || this.state === "finishing") return;
     this.again = true;
     this.pumping ??= this.turns()
       .catch((error: unknown) => {
         const { executionId, report } = this.options;
         report(`execution ${executionId}: could not record its output`, error);
+        this.again = false; // what waits is tried again in a while
         this.flushedAt = performance.now();
       })
       .finally(() => {
@@ -113,6 +125,7 @@ export class OutputRecorder {
   async finish(): Promise<void> {
     this.state = "finishing";
     clearTimeout(this.timer);
+    clearTimeout(this.gathering);
     await this.pumping;
     await this.read(true);
   }
@@ -140,7 +153,7 @@ export class OutputRecorder {
           this.releases.delete(hold);
           if (!this.holds.delete(hold)) return;
           if (this.state === "finished") this.pump();
-          this.tellIdle();
+          this.idle();
         };
         clearTimeout(this.releases.get(hold));
         if (afterMs <= 0 || this.state === "closed") release();
@@ -164,18 +177,15 @@ export class OutputRecorder {
     this.state = "finished";
     this.pending = [];
     this.pump();
-    this.tellIdle();
+    this.idle();
   }
 
   async close(): Promise<void> {
     this.state = "closed";
     clearTimeout(this.timer);
+    clearTimeout(this.gathering);
     for (const timer of this.releases.values()) clearTimeout(timer);
     await this.pumping;
-    this.tellIdle();
-  }
-
-  private tellIdle(): void {
     this.idle();
   }
 
@@ -184,7 +194,11 @@ export class OutputRecorder {
       this.again = false;
       if (this.state === "follows") await this.read(false);
       for (const name of outputStreams) await this.drop(name);
-      await this.flushIfDue();
+      if (!this.flushNow || this.again) await this.flushIfDue();
+      else {
+        this.flushNow = false;
+        await this.flush();
+      }
     }
   }
 
@@ -216,12 +230,10 @@ export class OutputRecorder {
   }
 
   private async flushIfDue(): Promise<void> {
-    const due = this.flushNow || performance.now() - this.flushedAt >= flushEveryMs;
-    if (due) await this.flush();
+    if (performance.now() - this.flushedAt >= flushEveryMs) await this.flush();
   }
 
   private async flush(): Promise<void> {
-    this.flushNow = false;
     if (this.pending.length === 0) return;
     await this.options.db.transaction().execute((tx) => this.write(tx));
     this.pending = [];

@@ -108,7 +108,7 @@ describe.each(["sandbox", "process"] as const)("output of a command in a %s mach
     });
     await plane.untilWritten(pid, "old");
     const bytes = async () => (await plane.processes.get(plane.machineId, pid)).stdoutBytes;
-    while ((await bytes()) < 3);
+    while ((await bytes()) < 3) await new Promise(setImmediate);
     const { from, events } = await plane.processes.follow(plane.machineId, pid, { signal: soon() });
     expect(from).toEqual({ stdout: 3, stderr: 0 });
     await plane.send(pid, "\n");

@@ -109,6 +109,12 @@ describe.each(["sandbox", "process"] as const)("a terminal in a %s machine", (dr
     expect(await plane.ended(pid)).toMatchObject({ exitCode: 9 });
   });
 
+  test("Ctrl-C ends a plain program, by its signal", async () => {
+    const { pid } = await plane.start(["sleep", "1000"], { terminal });
+    await plane.send(pid, "\x03");
+    expect(await plane.ended(pid)).toMatchObject({ exitCode: 130, errorCode: null });
+  });
+
   test("reads an end where its stdin is closed", async () => {
     const { pid } = await plane.start("cat; echo over", { terminal });
     await plane.send(pid, "words\n");
