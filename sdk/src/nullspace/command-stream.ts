@@ -1,9 +1,9 @@
 /** A command whose output is being read: iterate it, then ask for its result. */
-import { UsageError } from "../errors";
 import { CommandError } from "./command-error";
 import type { CommandOutput, OutputGap } from "./exec-output";
 import { stdinId, type ExecServices, type ExecSession } from "./exec-session";
 import { closeStdinOf } from "./exec-stdin";
+import { PulledStream } from "./pulled-stream";
 
 export interface CommandResult {
   /** As a shell says it: 128 + n by a signal. A code other than 0 is a result, not an error. */
@@ -17,13 +17,13 @@ export interface CommandResult {
   complete: boolean;
   /** What is missing, with exact counts where they can be known. */
   gaps: OutputGap[];
-  /** From the call to the exit, as seen here. */
+  /** From the call to the exit, in milliseconds, as seen here. */
   durationMs: number;
 }
 
 export interface StreamOptions {
   signal?: AbortSignal | undefined;
-  /** What becomes of the command when the signal is aborted, or iteration is left early. */
+  /** What becomes of the command when the signal is aborted, or the loop is left early; default "kill". */
   whenAborted?: "kill" | "leave" | undefined;
 }
 
@@ -33,20 +33,11 @@ const limits = {
   killMs: 10_000,
 } as const;
 
-type Batch = IteratorResult<CommandOutput[], void>;
-
 export class CommandStream implements AsyncIterable<CommandOutput>, AsyncDisposable {
   /** Resolves once the service has named the process. */
   readonly pid: Promise<number>;
   private readonly connection = new AbortController();
-  private readonly batches: AsyncGenerator<CommandOutput[], void>;
-  private readonly outcome = Promise.withResolvers<CommandResult>();
-  private readonly startedAtMs: number;
-  private ahead: Promise<Batch> | undefined;
-  private reader: "none" | "iterator" | "nobody" = "none";
-  private isOver = false;
-  private ending: Promise<void> | undefined;
-  private readonly onAbort = (): void => void this.abandon(this.options.signal?.reason);
+  private readonly stream: PulledStream<CommandOutput, CommandResult>;
 
   /** Starts at once. */
   constructor(
@@ -54,19 +45,21 @@ export class CommandStream implements AsyncIterable<CommandOutput>, AsyncDisposa
     private readonly session: ExecSession,
     private readonly options: StreamOptions,
   ) {
-    this.startedAtMs = services.context.deps.now();
+    const startedAtMs = services.context.deps.now();
+    this.stream = new PulledStream(this.outputAndResult(startedAtMs), () => this.name());
     const pid = Promise.withResolvers<number>();
     if (session.pid !== undefined) pid.resolve(session.pid);
     session.onStarted = pid.resolve;
     this.pid = pid.promise;
-    this.outcome.promise.catch(pid.reject);
-    // Whoever does not ask is not to be told by a crash.
-    this.pid.catch(() => undefined);
-    this.batches = session.output(this.connection.signal);
+    this.pid.catch(() => undefined); // Whoever does not ask is not told by a crash.
     const { signal } = options;
-    signal?.addEventListener("abort", this.onAbort, { once: true });
-    if (signal?.aborted) this.onAbort();
-    else this.ahead = this.pull();
+    const onAbort = (): void => void this.abandon(signal?.reason);
+    const settled = (): void => signal?.removeEventListener("abort", onAbort);
+    this.stream.over.then(settled, settled);
+    this.stream.over.catch(pid.reject);
+    signal?.addEventListener("abort", onAbort, { once: true });
+    if (signal?.aborted) onAbort();
+    else this.stream.start();
   }
 
   /**
@@ -74,46 +67,17 @@ export class CommandStream implements AsyncIterable<CommandOutput>, AsyncDisposa
    * @throws CommandError · what refused the connection · the signal's reason
    */
   get result(): Promise<CommandResult> {
-    if (this.reader === "none") setImmediate(() => void this.drain());
-    return this.outcome.promise;
+    return this.stream.result;
   }
 
   /** Settles with the result, and reads nothing for it. */
-  get over(): Promise<unknown> {
-    return this.outcome.promise;
+  get over(): Promise<CommandResult> {
+    return this.stream.over;
   }
 
   /** Once. What is not read holds the command back; leaving the loop early ends the command, or leaves it running. */
   [Symbol.asyncIterator](): AsyncIterator<CommandOutput, undefined> {
-    if (this.reader !== "none") {
-      throw new UsageError({
-        message: `the output of ${this.name()} is read already: iterate once, and before waiting for the result`,
-        code: "invalid_argument",
-      });
-    }
-    this.reader = "iterator";
-    let batch: CommandOutput[] = [];
-    let at = 0;
-    const next = async (): Promise<IteratorResult<CommandOutput, undefined>> => {
-      const pulled = await (this.ahead ?? this.pull());
-      this.ahead = undefined;
-      if (pulled.done) return { done: true, value: undefined };
-      batch = pulled.value;
-      at = 0;
-      return step();
-    };
-    const step = (): Promise<IteratorResult<CommandOutput, undefined>> => {
-      const value = batch[at++];
-      return value === undefined ? next() : Promise.resolve({ done: false, value });
-    };
-    return {
-      next: step,
-      return: async () => {
-        batch = [];
-        await this.abandon(this.leftEarly());
-        return { done: true, value: undefined };
-      },
-    };
+    return this.stream.iterate(() => this.abandon(this.leftEarly()));
   }
 
   /** Ends the process and what it started; the stream then tells its exit. */
@@ -144,77 +108,36 @@ export class CommandStream implements AsyncIterable<CommandOutput>, AsyncDisposa
     await this.abandon(this.leftEarly());
   }
 
-  private async pull(): Promise<Batch> {
-    try {
-      const pulled = await this.batches.next();
-      if (!pulled.done) return pulled;
-      if (!this.ending) this.succeed();
-    } catch (error) {
-      if (!this.ending) this.fail(error);
-    }
-    await this.ending; // The command is ended first, then its reader is told.
-    await this.outcome.promise;
-    return { done: true, value: undefined };
-  }
-
-  private async drain(): Promise<void> {
-    if (this.reader !== "none") return;
-    this.reader = "nobody";
-    try {
-      for (let pulled = await (this.ahead ?? this.pull()); !pulled.done;) pulled = await this.pull();
-    } catch {
-      // The result says it.
-    }
-  }
-
-  private succeed(): void {
-    if (this.isOver) return;
-    const { pid, exitCode, gaps } = this.session;
-    this.finish();
-    this.outcome.resolve({
-      exitCode: exitCode ?? -1,
+  private async *outputAndResult(startedAtMs: number): AsyncGenerator<CommandOutput[], CommandResult> {
+    const { session } = this;
+    const exitCode = yield* session.output(this.connection.signal);
+    const { pid, gaps } = session;
+    return {
+      exitCode,
       ...(pid === undefined ? {} : { pid }),
       complete: gaps.length === 0,
       gaps: [...gaps],
-      durationMs: this.services.context.deps.now() - this.startedAtMs,
-    });
-  }
-
-  private fail(reason: unknown): void {
-    this.finish();
-    this.outcome.reject(reason);
-    this.outcome.promise.catch(() => undefined); // The same error goes to whoever iterates.
-  }
-
-  private finish(): void {
-    this.isOver = true;
-    this.options.signal?.removeEventListener("abort", this.onAbort);
+      durationMs: this.services.context.deps.now() - startedAtMs,
+    };
   }
 
   private abandon(reason: unknown, what = this.options.whenAborted ?? "kill"): Promise<void> {
-    if (this.isOver) return Promise.resolve();
-    this.ending ??= this.endCommand(reason, what);
-    return this.ending;
-  }
-
-  private async endCommand(reason: unknown, what: "kill" | "leave"): Promise<void> {
-    const { session, services } = this;
-    if (what === "kill" && session.wasAsked && session.pid === undefined) await this.pidOrTooLate();
-    this.connection.abort(reason);
-    void this.batches.return();
-    if (what === "kill" && session.pid !== undefined) {
+    return this.stream.giveUp(reason, async () => {
+      const { session, services } = this;
+      if (what === "kill" && session.wasAsked && session.pid === undefined) await this.pidOrTooLate();
+      this.connection.abort(reason);
+      if (what === "leave" || session.pid === undefined) return;
       await services.rest
         .kill(session.plan.machineId, session.pid, { timeoutMs: limits.killMs })
         .catch((error: Error) => services.context.deps.log(`${error.message} [it may still run]`));
-    }
-    this.fail(reason);
+    });
   }
 
   private async pidOrTooLate(): Promise<void> {
     let timer: NodeJS.Timeout | undefined;
     const tooLate = new Promise<void>((resolve) => (timer = setTimeout(resolve, limits.pidMs)));
     const nothing = (): void => undefined;
-    await Promise.race([tooLate, this.pid.then(nothing, nothing), this.ahead?.then(nothing, nothing)]);
+    await Promise.race([tooLate, this.pid.then(nothing, nothing), this.session.ended]);
     clearTimeout(timer);
   }
 

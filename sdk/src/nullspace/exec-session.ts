@@ -44,6 +44,9 @@ export class ExecSession {
   wasAsked = false;
   /** Called once the service has named the process. */
   onStarted: (pid: number) => void = () => undefined;
+  private readonly over = Promise.withResolvers<void>();
+  /** Resolves when nothing more is read, for whatever reason. */
+  readonly ended = this.over.promise;
   /** The open connection, for what is sent meanwhile. */
   socket: Socket | undefined;
   private readonly stdout = new OutputPosition("stdout", this.gaps);
@@ -77,10 +80,20 @@ export class ExecSession {
   }
 
   /**
-   * The output, as much at a time as came together; ends when `exitCode` is known.
+   * The output, as much at a time as came together, and then the exit code.
    * @throws CommandError · what refuses the first connection · the signal's reason
    */
-  async *output(signal: AbortSignal): AsyncGenerator<CommandOutput[], void> {
+  async *output(signal: AbortSignal): AsyncGenerator<CommandOutput[], number> {
+    try {
+      yield* this.untilExit(signal);
+      // Without one, something was thrown.
+      return this.exitCode ?? -1;
+    } finally {
+      this.over.resolve();
+    }
+  }
+
+  private async *untilExit(signal: AbortSignal): AsyncGenerator<CommandOutput[], void> {
     const { deps } = this.services.context;
     let failures = 0;
     for (let lostAt: number | undefined; ;) {

@@ -18,8 +18,8 @@ type Cursor =
   | { kind: "after"; id: string; occurredAt?: string; isDelivered: boolean }
   /** The log was empty so far. */
   | { kind: "start" }
-  /** Nobody knows: only what comes live is owed. */
-  | { kind: "none" };
+  /** As the caller said: nothing else is known yet. */
+  | { kind: "initial" };
 
 export class LifecyclePlace {
   private cursor: Cursor;
@@ -58,23 +58,22 @@ export class LifecyclePlace {
         : { kind: "start" };
     } catch (error) {
       options.signal?.throwIfAborted();
-      this.cursor = { kind: "none" };
       this.deps.log(`lifecycle stream: without history a live stream cannot resume: ${String(error)}`);
     }
   }
 
-  /** Where a connection after the first one begins. */
-  resume(): SubscribeFrom {
+  /** Where a connection begins. */
+  from(isFirst: boolean): SubscribeFrom {
     const { replayLimit } = this.first;
-    if (this.cursor.kind === "none") return { ...this.first };
+    if (isFirst || this.cursor.kind === "initial") return this.first;
     if (this.cursor.kind === "start") return { liveOnly: false, replayLimit: 10_000 };
     return { liveOnly: false, afterEventId: this.cursor.id, replayLimit };
   }
 
   /** True when what comes first on this connection may not be what comes next. */
-  mayHaveMissed(isFirstConnection: boolean): boolean {
-    if (this.cursor.kind === "none") return false;
-    return !isFirstConnection || this.first.afterEventId !== undefined;
+  mayHaveMissed(isFirst: boolean): boolean {
+    if (this.cursor.kind === "initial") return false;
+    return !isFirst || this.first.afterEventId !== undefined;
   }
 
   /** True for an event that was not handed on yet; it counts as handed on then. */

@@ -2,15 +2,16 @@
  * `lifecycle.stream`: what happens to machines and snapshots, as it happens, over dropped connections, without a lost or
  * repeated event. The socket is the source; the history tells what a service that replays too little has left out.
  */
-import { MachinesError, ConnectionError } from "../errors";
+import { ConnectionError, UsageError } from "../errors";
 import type { Socket } from "../socket";
 import { machinePath } from "./calls";
 import type { NullspaceContext } from "./context";
-import { subscribeText, type LifecycleFilter, type SubscribeFrom } from "./lifecycle-filter";
+import { subscribeText, type LifecycleFilter } from "./lifecycle-filter";
 import { refuseInternal } from "./lifecycle-history";
 import { LifecyclePlace } from "./lifecycle-place";
 import { readLifecycleFrame, streamError, type LifecycleFrame } from "./lifecycle-stream-frames";
-import { openApiSocket, type SocketContext } from "./open-socket";
+import type { SocketContext } from "./open-socket";
+import { reconnecting, type Connection } from "./reconnect";
 import type { LifecycleEvent } from "./wire";
 
 export interface LifecycleStreamParams extends LifecycleFilter {
@@ -25,9 +26,6 @@ export interface LifecycleStreamParams extends LifecycleFilter {
 }
 
 export const lifecycleStreamDefaults = {
-  /** Before a new connection; doubled up to the longest, less up to a quarter. Begins anew after each handshake. */
-  firstDelayMs: 250,
-  longestDelayMs: 5_000,
   /** For the answer to a subscription. */
   handshakeMs: 15_000,
   /** Quiet after a new connection, past which the history is asked whether anything was missed. */
@@ -51,75 +49,53 @@ export async function* streamLifecycle(
 ): AsyncGenerator<LifecycleEvent, never> {
   const { afterEventId, liveOnly, replayLimit, signal: given, ...filter } = params;
   refuseInternal(filter.audience);
+  if (liveOnly === true && afterEventId !== undefined) throw contradiction();
   const { context, machineId = filter.machineId } = services;
   const { deps, transport } = context;
   const ending = new AbortController();
   const signal = AbortSignal.any([...(given ? [given] : []), context.closing, ending.signal]);
   const whole = { ...filter, machineId };
   const place = new LifecyclePlace(transport, deps, whole, { afterEventId, liveOnly, replayLimit });
-  const stream = new LifecycleConnections(services, whole, place, signal);
+  const what = `follow the lifecycle events${machineId === undefined ? "" : ` of machine ${machineId}`}`;
+  const connections = new LifecycleConnections(context, what, whole, place, signal);
+  const own = services.machineId;
+  const asked = own === undefined ? filter : { ...filter, machineId: undefined };
   try {
     await place.begin({ signal });
-    for (let failures = 0, isFirst = true; ; isFirst = false) {
-      const from = isFirst ? { afterEventId, liveOnly, replayLimit } : place.resume();
-      const end = yield* stream.connect(from, isFirst);
-      signal.throwIfAborted();
-      if (end.wasSubscribed) failures = 0;
-      const delayMs = reconnectDelay(failures++, end.error.retryAfterMs, deps.random());
-      deps.log(`${end.error.message} [${end.error.code}; connecting again in ${String(delayMs)} ms]`);
-      await deps.sleep(delayMs, signal);
-    }
+    return yield* reconnecting({
+      context,
+      call: {
+        what,
+        machineId,
+        path: own === undefined ? "/v1/lifecycle/ws" : machinePath(own, "/lifecycle/ws"),
+        signal,
+      },
+      follow: (connection) => connections.follow(connection, asked),
+    });
   } finally {
     ending.abort();
   }
 }
 
-interface ConnectionEnd {
-  error: MachinesError;
-  wasSubscribed: boolean;
-}
-
 class LifecycleConnections {
-  private readonly what: string;
-
   constructor(
-    private readonly services: StreamServices,
+    private readonly context: SocketContext,
+    private readonly what: string,
     private readonly filter: LifecycleFilter,
     private readonly place: LifecyclePlace,
     private readonly signal: AbortSignal,
-  ) {
-    const { machineId } = filter;
-    this.what = `follow the lifecycle events${machineId === undefined ? "" : ` of machine ${machineId}`}`;
-  }
+  ) {}
 
-  /** One connection. @throws what no new connection can help */
-  async *connect(from: SubscribeFrom, isFirst: boolean): AsyncGenerator<LifecycleEvent, ConnectionEnd> {
-    const { signal, filter, services, what } = this;
-    const { machineId } = services;
-    let socket: Socket | undefined;
-    let wasSubscribed = false;
-    try {
-      socket = await openApiSocket(services.context, {
-        what,
-        machineId: filter.machineId,
-        path: machineId === undefined ? "/v1/lifecycle/ws" : machinePath(machineId, "/lifecycle/ws"),
-        signal,
-        maxRetries: isFirst ? undefined : 0,
-      });
-      const asked = machineId === undefined ? filter : { ...filter, machineId: undefined };
-      await socket.send(subscribeText(asked, from));
-      const early = await this.handshake(socket);
-      wasSubscribed = true;
-      return yield* this.follow(socket, early, this.place.mayHaveMissed(isFirst));
-    } catch (thrown) {
-      signal.throwIfAborted();
-      const isDrop = socket !== undefined && thrown instanceof ConnectionError;
-      if (isFirst && !isDrop) throw thrown;
-      if (!(thrown instanceof MachinesError) || !thrown.retryable) throw thrown;
-      return { error: thrown, wasSubscribed };
-    } finally {
-      void socket?.close();
-    }
+  /** One connection. */
+  async *follow(
+    { socket, isFirst, ready }: Connection,
+    asked: LifecycleFilter,
+  ): AsyncGenerator<LifecycleEvent, never> {
+    const { place } = this;
+    await socket.send(subscribeText(asked, place.from(isFirst)));
+    const early = await this.handshake(socket);
+    ready();
+    return yield* this.events(socket, early, place.mayHaveMissed(isFirst));
   }
 
   /** Waits for `subscribed`; what came with it is handed back. */
@@ -136,7 +112,7 @@ class LifecycleConnections {
     }
   }
 
-  private async *follow(
+  private async *events(
     socket: Socket,
     early: LifecycleFrame[],
     mayHaveMissed: boolean,
@@ -169,7 +145,7 @@ class LifecycleConnections {
     const at = frames.findIndex(({ kind }) => kind === "error");
     if (at < 0) return frames;
     const error = frames[at] as LifecycleFrame & { kind: "error" };
-    const { redact } = this.services.context;
+    const { redact } = this.context;
     // What came before it is still handed on; the socket then says the error.
     socket.fail(streamError(this.what, error, this.filter.machineId, redact));
     return frames.slice(0, at);
@@ -177,7 +153,7 @@ class LifecycleConnections {
 
   private async isQuiet(reading: Promise<unknown>): Promise<boolean> {
     const over = new AbortController();
-    const { deps } = this.services.context;
+    const { deps } = this.context;
     const quiet = deps
       .sleep(lifecycleStreamDefaults.quietMs, AbortSignal.any([over.signal, this.signal]))
       .then(
@@ -204,8 +180,8 @@ class LifecycleConnections {
   }
 }
 
-function reconnectDelay(failures: number, hintMs: number | undefined, random: number): number {
-  const { firstDelayMs, longestDelayMs } = lifecycleStreamDefaults;
-  const full = Math.min(firstDelayMs * 2 ** failures, longestDelayMs);
-  return Math.max(Math.round(full * (0.75 + 0.25 * random)), Math.min(hintMs ?? 0, 60_000));
-}
+const contradiction = (): UsageError =>
+  new UsageError({
+    message: "lifecycle stream: liveOnly and afterEventId contradict each other; give one of them",
+    code: "invalid_argument",
+  });
