@@ -201,7 +201,7 @@ it("a client that goes away before the answer does no harm", async () => {
     );
     raw.resetAndDestroy();
   }
-  await other.faults.replace({ rules: [] });
+  other.faults.replace({ rules: [] });
   await eventually("it still serves", async () => (await refusal(other, "/v1/lifecycle/ws"))[0] === 101);
   await other.close();
 });
