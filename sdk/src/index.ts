@@ -81,6 +81,11 @@ export type {
   RunCommandOptions,
   StreamCommandOptions,
 } from "./nullspace/commands";
+export type { CreateTerminalOptions, OpenTerminalOptions, Pty, TerminalName } from "./nullspace/pty";
+export type { PtyInfo, TerminalSize } from "./nullspace/pty-rest";
+export type { TerminalGap, TerminalOutput } from "./nullspace/pty-session";
+export type { Terminal, TerminalResult } from "./nullspace/terminal";
+export type { MonitorItem, MonitorParams } from "./nullspace/monitor";
 export { CommandError } from "./nullspace/command-error";
 export type { CommandHandle, FollowOptions } from "./nullspace/command-handle";
 export type { CommandResult, CommandStream, StreamOptions } from "./nullspace/command-stream";
@@ -95,6 +100,7 @@ export type {
   UnpackOptions,
   WriteOptions,
 } from "./nullspace/files";
+export type { FileChange, FileWatch, WatchOptions as WatchFilesOptions } from "./nullspace/file-watch";
 export type { FileDownload } from "./nullspace/file-download";
 export type { FileSource } from "./nullspace/file-source";
 export type {

@@ -12,7 +12,9 @@ import { Files } from "./files";
 import { readHealth, type Health } from "./health";
 import { Lifecycle } from "./lifecycle";
 import { Machines } from "./machines";
+import { monitorMachines, type MonitorItem, type MonitorParams } from "./monitor";
 import { Previews } from "./previews";
+import { Pty } from "./pty";
 import { transportSettings, type NullspaceSettings } from "./settings";
 import { Snapshots } from "./snapshots";
 import { Webhooks } from "./webhooks";
@@ -38,6 +40,7 @@ export class NullspaceClient {
   readonly machines: Machines;
   readonly snapshots: Snapshots;
   readonly commands: Commands;
+  readonly pty: Pty;
   readonly files: Files;
   readonly lifecycle: Lifecycle;
   readonly webhooks: Webhooks;
@@ -61,6 +64,7 @@ export class NullspaceClient {
     this.machines = new Machines(this.context, proofs);
     this.snapshots = new Snapshots(this.context);
     this.commands = new Commands(this.context, new ExecRest(this.context, proofs));
+    this.pty = new Pty(this.context);
     this.files = new Files(this.context);
     this.lifecycle = new Lifecycle(this.context);
     this.webhooks = new Webhooks(this.context);
@@ -70,6 +74,11 @@ export class NullspaceClient {
   /** Whether the service lives; needs no good key. @throws ConnectionError */
   async health(options?: CallOptions): Promise<Health> {
     return readHealth(this.context.transport, options);
+  }
+
+  /** Every machine of the account, how it changes and what it uses, as it happens; never ends by itself. */
+  monitor(params: MonitorParams = {}): AsyncGenerator<MonitorItem, never> {
+    return monitorMachines(this.context, params);
   }
 
   /** Closes all connections at once; calls and streams under way fail with `client_closed`. */

@@ -71,7 +71,7 @@ const resultAnswer = z
 
 const startedAnswer = z.looseObject({ pid: z.number() });
 
-const processesAnswer = z.array(
+export const processesAnswer = z.array(
   z
     .looseObject({ pid: z.number(), command: z.string(), running: z.boolean() })
     .transform(({ pid, command, running }): ProcessInfo => ({ pid, command, running })),

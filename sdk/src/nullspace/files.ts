@@ -3,6 +3,7 @@ import { z } from "zod";
 import { fetchValue } from "../answers";
 import type { Call, CallOptions, MutationOptions } from "../call";
 import { UsageError } from "../errors";
+import { FileWatch, type WatchOptions } from "./file-watch";
 import { anyAnswer, given, machinePath, wholeNumber, withoutKey } from "./calls";
 import type { NullspaceContext } from "./context";
 import { readDownload, type FileDownload } from "./file-download";
@@ -236,6 +237,20 @@ export class Files {
   ): Promise<ReplaceResult> {
     const body = { files: files.map(named), pattern: change.pattern, replacement: change.replacement };
     return this.post(replaceAnswer, "replace text in files", machineId, "replace", body, options);
+  }
+
+  /**
+   * Resolves when the watch stands: every later change is told. A broken connection is opened anew, and a `gap` says so.
+   *
+   * @example
+   * await using watch = await client.files.watch(machineId, "/srv", { recursive: true });
+   * for await (const change of watch) if (change.kind === "change") console.log(change.event, change.path);
+   */
+  async watch(machineId: string, path: string, options: WatchOptions = {}): Promise<FileWatch> {
+    options.signal?.throwIfAborted();
+    const watch = new FileWatch(this.context, machineId, named(path), options);
+    await watch.started;
+    return watch;
   }
 
   /** An address from which anybody who has it can read the file, for a while. */

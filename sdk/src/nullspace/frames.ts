@@ -58,7 +58,14 @@ export const ptyClientFrame = z.discriminatedUnion("type", [
     envs: maybe(envs),
   }),
   /** Exactly one of `session_id` and `pid`. */
-  z.object({ type: z.literal("pty_connect"), id, session_id: maybe(text), pid: maybe(pid) }),
+  z.object({
+    type: z.literal("pty_connect"),
+    id,
+    session_id: maybe(text),
+    pid: maybe(pid),
+    /** Ours: go on from this byte of the output instead of live only; answered by the same member of `pty_started`. */
+    offset: maybe(offset),
+  }),
   /** Exactly one of `data_base64` and `data`. */
   z.object({
     type: z.literal("pty_input"),
@@ -140,6 +147,8 @@ export const machineServerFrame = z.discriminatedUnion("type", [
     cols: maybe(z.number()),
     rows: maybe(z.number()),
     exec_id: maybe(text),
+    /** Ours: where the output that follows begins. */
+    offset: maybe(offset),
   }),
   z.looseObject({
     type: z.literal("pty_output"),
@@ -148,6 +157,8 @@ export const machineServerFrame = z.discriminatedUnion("type", [
     /** Lossy text; `data_base64` is what the terminal wrote. */
     data: maybe(text),
     data_base64: maybe(text),
+    /** Ours: bytes of the output before these. */
+    offset: maybe(offset),
   }),
   z.looseObject({ type: z.literal("pty_exited"), id: answerId, session_id: text, exit_code: z.number() }),
   z.looseObject({ type: z.literal("file_watch_started"), id: answerId }),

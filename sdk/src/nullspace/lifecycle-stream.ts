@@ -2,10 +2,11 @@
  * `lifecycle.stream`: what happens to machines and snapshots, as it happens, over dropped connections, without a lost or
  * repeated event. The socket is the source; the history tells what a service that replays too little has left out.
  */
-import { ConnectionError, UsageError } from "../errors";
+import { UsageError } from "../errors";
 import type { Socket } from "../socket";
 import { machinePath } from "./calls";
 import type { NullspaceContext } from "./context";
+import { handshake } from "./handshake";
 import { subscribeText, type LifecycleFilter } from "./lifecycle-filter";
 import { refuseInternal } from "./lifecycle-history";
 import { LifecyclePlace } from "./lifecycle-place";
@@ -26,8 +27,6 @@ export interface LifecycleStreamParams extends LifecycleFilter {
 }
 
 export const lifecycleStreamDefaults = {
-  /** For the answer to a subscription. */
-  handshakeMs: 15_000,
   /** Quiet after a new connection, past which the history is asked whether anything was missed. */
   quietMs: 1_000,
 } as const;
@@ -93,23 +92,15 @@ class LifecycleConnections {
   ): AsyncGenerator<LifecycleEvent, never> {
     const { place } = this;
     await socket.send(subscribeText(asked, place.from(isFirst)));
-    const early = await this.handshake(socket);
+    const { what, filter } = this;
+    const early = await handshake<LifecycleFrame>(socket, {
+      what,
+      machineId: filter.machineId,
+      read: () => this.read(socket),
+      isAnswer: ({ kind }) => kind === "subscribed",
+    });
     ready();
-    return yield* this.events(socket, early, place.mayHaveMissed(isFirst));
-  }
-
-  /** Waits for `subscribed`; what came with it is handed back. */
-  private async handshake(socket: Socket): Promise<LifecycleFrame[]> {
-    const timer = setTimeout(() => void socket.fail(this.unanswered()), lifecycleStreamDefaults.handshakeMs);
-    try {
-      for (;;) {
-        const frames = await this.read(socket);
-        const at = frames.findIndex(({ kind }) => kind === "subscribed");
-        if (at >= 0) return frames.slice(at + 1);
-      }
-    } finally {
-      clearTimeout(timer);
-    }
+    return yield* this.events(socket, early.slice(1), place.mayHaveMissed(isFirst));
   }
 
   private async *events(
@@ -167,16 +158,6 @@ class LifecycleConnections {
     const isQuiet = await Promise.race([heard, quiet]);
     over.abort();
     return isQuiet;
-  }
-
-  private unanswered(): ConnectionError {
-    const limit = String(lifecycleStreamDefaults.handshakeMs);
-    return new ConnectionError({
-      message: `${this.what}: the service did not answer the subscription within ${limit} ms`,
-      code: "answer_timeout",
-      machineId: this.filter.machineId,
-      retryable: true,
-    });
   }
 }
 

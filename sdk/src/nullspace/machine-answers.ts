@@ -47,31 +47,31 @@ export interface MachineMetrics {
   networkTxBytes: number;
 }
 
-export const metricsAnswer = z.array(
-  z
-    .looseObject({
-      timestamp: text,
-      cpu_percent: z.number(),
-      cpu_count: z.number(),
-      mem_used_bytes: z.number(),
-      mem_total_bytes: z.number(),
-      disk_used_bytes: z.number(),
-      disk_total_bytes: z.number(),
-      network_rx_bytes: z.number(),
-      network_tx_bytes: z.number(),
-    })
-    .transform((wire): MachineMetrics => ({
-      timestamp: wire.timestamp,
-      cpuPercent: wire.cpu_percent,
-      cpuCount: wire.cpu_count,
-      memUsedBytes: wire.mem_used_bytes,
-      memTotalBytes: wire.mem_total_bytes,
-      diskUsedBytes: wire.disk_used_bytes,
-      diskTotalBytes: wire.disk_total_bytes,
-      networkRxBytes: wire.network_rx_bytes,
-      networkTxBytes: wire.network_tx_bytes,
-    })),
-);
+export const measurementAnswer = z
+  .looseObject({
+    timestamp: text,
+    cpu_percent: z.number(),
+    cpu_count: z.number(),
+    mem_used_bytes: z.number(),
+    mem_total_bytes: z.number(),
+    disk_used_bytes: z.number(),
+    disk_total_bytes: z.number(),
+    network_rx_bytes: z.number(),
+    network_tx_bytes: z.number(),
+  })
+  .transform((wire): MachineMetrics => ({
+    timestamp: wire.timestamp,
+    cpuPercent: wire.cpu_percent,
+    cpuCount: wire.cpu_count,
+    memUsedBytes: wire.mem_used_bytes,
+    memTotalBytes: wire.mem_total_bytes,
+    diskUsedBytes: wire.disk_used_bytes,
+    diskTotalBytes: wire.disk_total_bytes,
+    networkRxBytes: wire.network_rx_bytes,
+    networkTxBytes: wire.network_tx_bytes,
+  }));
+
+export const metricsAnswer = z.array(measurementAnswer);
 
 /** Where a port of a machine is reached. */
 export interface MachineHost {

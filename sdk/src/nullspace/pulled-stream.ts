@@ -26,6 +26,7 @@ export class PulledStream<T, R> {
   /** Begins to work before anybody reads. */
   start(): void {
     this.ahead = this.pull();
+    this.ahead.catch(() => undefined); // Told to whoever reads or asks for the result.
   }
 
   /** Settles when the source has ended; reads nothing for it. */

@@ -19,22 +19,30 @@ export interface Connection {
   ready: () => void;
 }
 
-export interface Reconnecting<T> {
+export interface Reconnecting<T, R> {
   context: SocketContext;
   call: SocketCall & { signal: AbortSignal };
-  /** Reads one connection; ends by throwing. */
-  follow: (connection: Connection) => AsyncGenerator<T, never>;
+  /** Reads one connection to the stream's end, or throws. */
+  follow: (connection: Connection) => AsyncGenerator<T, R>;
+  /** After so many milliseconds without a connection, its error is thrown. Default never. */
+  giveUpMs?: number | undefined;
 }
 
 /**
- * Never ends by itself.
+ * Ends as `follow` does.
  * @throws what refuses the first connection after its tries, or a later one for good · what `follow` throws, but for errors
  * that are retryable · the signal's reason
  */
-export async function* reconnecting<T>({ context, call, follow }: Reconnecting<T>): AsyncGenerator<T, never> {
+export async function* reconnecting<T, R>({
+  context,
+  call,
+  follow,
+  giveUpMs = Infinity,
+}: Reconnecting<T, R>): AsyncGenerator<T, R> {
   const { deps } = context;
   const { signal } = call;
   let wasReady = false;
+  let lostAt: number | undefined;
   for (let failures = 0; ;) {
     let socket: Socket | undefined;
     let failed: MachinesError;
@@ -43,6 +51,7 @@ export async function* reconnecting<T>({ context, call, follow }: Reconnecting<T
       const ready = (): void => {
         wasReady = true;
         failures = 0;
+        lostAt = undefined;
       };
       return yield* follow({ socket, isFirst: !wasReady, ready });
     } catch (thrown) {
@@ -50,6 +59,8 @@ export async function* reconnecting<T>({ context, call, follow }: Reconnecting<T
       if (!(thrown instanceof MachinesError) || !thrown.retryable) throw thrown;
       const isRefused = socket === undefined || !(thrown instanceof ConnectionError);
       if (isRefused && !wasReady) throw thrown;
+      lostAt ??= deps.now();
+      if (deps.now() - lostAt >= giveUpMs) throw thrown;
       failed = thrown;
     } finally {
       void socket?.close();

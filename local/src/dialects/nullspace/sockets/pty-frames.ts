@@ -98,12 +98,13 @@ export class PtyFrames {
       typeof frame.pid === "number"
         ? await controlPlane.processes.get(machineId, frame.pid)
         : await controlPlane.processes.terminal(machineId, frame.session_id ?? "");
-    await this.follow({ id: frame.id, process, from: "live" }, done);
+    const from = typeof frame.offset === "number" ? { stdout: frame.offset, stderr: 0 } : "live";
+    await this.follow({ id: frame.id, process, from }, done);
   }
 
   /** `pty_started` is the first frame: the vendor's client takes any other for a failure. */
   private async follow(
-    { id, process, from }: { id: string; process: ProcessRecord; from: "live" | { stdout: 0; stderr: 0 } },
+    { id, process, from }: { id: string; process: ProcessRecord; from: "live" | { stdout: number; stderr: number } },
     done: () => void,
   ): Promise<void> {
     const { machineId, controlPlane, connection, gone } = this.socket;
@@ -117,12 +118,12 @@ export class PtyFrames {
     const { sessionId } = terminal;
     this.pids.set(sessionId, pid);
     const output = await controlPlane.processes.follow(machineId, pid, { from, signal: gone });
-    connection.out.send({ type: "pty_started", id, ...ptySession(process, terminal) });
+    connection.out.send({ type: "pty_started", id, ...ptySession(process, terminal), offset: output.from.stdout });
     const piped = pipeOutput(this.socket, output, {
       id,
       pid,
-      output: ({ data }) => ({
-        ...{ type: "pty_output", id, session_id: sessionId },
+      output: ({ data, from: offset }) => ({
+        ...{ type: "pty_output", id, session_id: sessionId, offset },
         ...{ data: data.toString("utf8"), data_base64: data.toString("base64") },
       }),
       exit: (_ended, exitCode) => ({ type: "pty_exited", id, session_id: sessionId, exit_code: exitCode }),
