@@ -43,7 +43,7 @@ async function fanOut(plane, readers, client, machineId) {
 
 /** Events a second of a replay, by the SDK and by a program that only parses frames. */
 async function replay(client, { nullspace, apiKey }, events) {
-  const [first] = (await client.lifecycle.list({ order: "asc", limit: 1 }).page()).items;
+  const [first] = (await client.lifecycle.list({ order: "asc", limit: 1 }).page()).events;
   const wanted = events - 1;
   let startedAt = monotonicMs();
   let seen = 0;

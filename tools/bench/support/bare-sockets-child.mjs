@@ -4,13 +4,15 @@ import { WebSocketServer } from "ws";
 import { answer, openFilesLimit, residentBytes } from "./helper-process.mjs";
 
 const server = new WebSocketServer({ host: "127.0.0.1", port: 0, perMessageDeflate: false });
+// Before anything is asked: by then it may have happened.
+const listening = once(server, "listening");
 server.on("connection", (socket) => {
   socket.once("message", () => socket.send('{"type":"subscribed"}'));
 });
 
 const requests = {
   async start() {
-    await once(server, "listening");
+    await listening;
     const nullspace = `http://127.0.0.1:${String(server.address().port)}`;
     return { nullspace, apiKey: "none", files: openFilesLimit() };
   },
