@@ -3,8 +3,8 @@ import { setImmediate as breathe } from "node:timers/promises";
 
 /** At a time, so that a server in another process is not waited for one by one. */
 const width = 4;
-/** Milliseconds of work after which the event loop has its turn. */
-export const sliceMs = 8;
+/** Milliseconds of work after which the event loop has its turn. What the sockets do at the end of it takes as long again. */
+export const sliceMs = 4;
 
 export class Line {
   private readonly waiting = new Set<() => Promise<void>>();

@@ -1,9 +1,7 @@
 /** Pings every open socket, by one timer for all. */
 import { setImmediate as breathe } from "node:timers/promises";
+import { sliceMs } from "../../../engine/line";
 import type { Connection } from "./connection";
-
-/** Milliseconds of work after which the event loop has its turn. */
-const sliceMs = 8;
 
 export class Heartbeat {
   private readonly timer: NodeJS.Timeout;
