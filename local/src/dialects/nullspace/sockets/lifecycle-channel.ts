@@ -32,7 +32,7 @@ export class LifecycleChannel implements Channel {
     const mine = this.current;
     const options = followOptions(asked, this.machineId);
     const stop = await this.log.follow(options, (events) =>
-      mine === this.current ? this.tell(events, 0, mine) : undefined,
+      this.connection.out.together(() => this.tell(events, 0, mine)),
     );
     if (mine !== this.current) {
       stop();
@@ -64,7 +64,7 @@ export class LifecycleChannel implements Channel {
     for (let at = from; at < events.length; at++) {
       const event = events[at];
       if (event === undefined || !out.isOpen || mine !== this.current) return undefined;
-      if (out.isFull) return out.room().then(() => this.tell(events, at, mine));
+      if (out.isFull) return out.room().then(() => out.together(() => this.tell(events, at, mine)));
       out.sendText(eventFrame(event));
     }
     return undefined;

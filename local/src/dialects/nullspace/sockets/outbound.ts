@@ -23,6 +23,16 @@ export class Outbound {
     if (this.isOpen) this.socket.send(text, { binary: false });
   }
 
+  /** What `send` sends goes to the system in one piece. */
+  together<T>(send: () => T): T {
+    this.raw.cork();
+    try {
+      return send();
+    } finally {
+      this.raw.uncork();
+    }
+  }
+
   get isOpen(): boolean {
     return this.socket.readyState === this.socket.OPEN;
   }
