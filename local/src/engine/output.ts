@@ -3,7 +3,7 @@ import { type FileHandle, open } from "node:fs/promises";
 
 /** Largest piece, in bytes. */
 export const pieceBytes = 65_536;
-/** What is read of a file at once, at most. */
+/** What is read of a file at once while much is there, at most. */
 const blockBytes = 16 * pieceBytes;
 
 /** How many bytes at the start of `bytes` are whole UTF-8 characters; broken ones count as whole. */
@@ -27,9 +27,11 @@ export async function* pieces(
   const file = await open(path, "r").catch(() => undefined);
   if (!file) return;
   try {
+    let limit = pieceBytes;
     for (let at = from; ;) {
-      const block = await nextBlock(file, at);
-      const isLast = block.length < blockBytes;
+      const block = await nextBlock(file, at, limit);
+      const isLast = block.length < limit;
+      limit = blockBytes;
       for (let rest = block; rest.length > 0;) {
         const piece = rest.subarray(0, pieceBytes);
         const isTail = ended && isLast && piece.length === rest.length;
@@ -47,11 +49,10 @@ export async function* pieces(
   }
 }
 
-/** What the file holds from `from` on, at most a megabyte of it. */
-export async function nextBlock(file: FileHandle, from: number, limit = blockBytes): Promise<Buffer> {
-  const { size } = await file.stat();
-  const block = Buffer.allocUnsafe(Math.max(Math.min(size - from, limit), 0));
-  const { bytesRead } = await file.read(block, 0, block.length, from);
+/** What the file holds from `from` on, at most `limit` bytes of it; less only at its end. */
+export async function nextBlock(file: FileHandle, from: number, limit: number): Promise<Buffer> {
+  const block = Buffer.allocUnsafe(limit);
+  const { bytesRead } = await file.read(block, 0, limit, from);
   return block.subarray(0, bytesRead);
 }
 

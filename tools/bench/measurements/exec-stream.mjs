@@ -86,7 +86,7 @@ await measurement(async ({ quick, folder, say, undo }) => {
   const machine = await client.machines.create({ timeoutMs: 3_600_000, memoryMb: 1024 });
   undo(() => client.machines.delete(machine.id));
 
-  const samples = { whole: [], planeBare: [], sdk: [], raw: [], python: [] };
+  const samples = { whole: [], planeBare: [], sdk: [], raw: [], rawRun: [], python: [] };
   const at = { apiKey, machineId: machine.id };
   for (let round = -1; round < rounds; round++) {
     const seen = {
@@ -94,6 +94,7 @@ await measurement(async ({ quick, folder, say, undo }) => {
       raw: await byBareClient(bare.started.url, bytes, at),
       sdk: await bySdk(bareClient, machine.id, bytes),
       planeBare: await byBareClient(nullspace, bytes, at),
+      rawRun: await byBareClient(`${bare.started.url}/run`, bytes, at),
     };
     if (round < 0) continue; // compiled only now
     for (const [name, value] of Object.entries(seen)) samples[name].push(value);
@@ -101,7 +102,7 @@ await measurement(async ({ quick, folder, say, undo }) => {
   for (let round = 0; round < Math.min(rounds, 3); round++) {
     samples.python.push(await byPython(plane.started, machine.id, bytes));
   }
-  const [whole, planeBare, sdk, raw, python] = Object.values(samples).map(median);
+  const [whole, planeBare, sdk, raw, rawRun, python] = Object.values(samples).map(median);
   say(
     Object.entries(samples)
       .map(([name, all]) => `${name} ${rate(median(all))}`)
@@ -123,7 +124,12 @@ await measurement(async ({ quick, folder, say, undo }) => {
     rows: [
       row("the SDK, fed by the bare server", sdk, "bare client, same server", raw, goal),
       row("command, control plane and SDK together", whole, "bare server and client", raw, goal),
-      row("command and control plane, read by the bare client", planeBare, "bare server and client", raw),
+      row(
+        "command and control plane, read by the bare client",
+        planeBare,
+        "bare server that runs the command, bare client",
+        rawRun,
+      ),
       row(
         "command, control plane and SDK together",
         whole,

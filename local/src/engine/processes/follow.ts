@@ -9,7 +9,7 @@ import { type Hold, outputStreams, pathOf, type Position } from "./recorder";
 
 /** How long all output is kept for a reader that was cut, or has not come yet, in milliseconds. */
 export const lingerMs = 10_000;
-/** What is read of a file at once, at most. */
+/** What is read of a file at once while much is there, at most. */
 const blockBytes = 4 * pieceBytes;
 /** The longest UTF-8 character is of 4 bytes. */
 const characterBytes = 4;
@@ -45,6 +45,8 @@ class Reader {
   private readonly files = new Map<OutputStream, FileHandle>();
   /** Read ahead while more has come than one piece: an idle reader holds nothing. */
   private readonly blocks = new Map<OutputStream, { from: number; bytes: Buffer }>();
+  /** The next block, which is read while the last piece of the one before is on its way. */
+  private readonly ahead = new Map<OutputStream, { from: number; bytes: Promise<Buffer | undefined> }>();
   private readonly letGo = (): void => this.held?.release(lingerMs);
 
   constructor(
@@ -77,6 +79,7 @@ class Reader {
           if (this.isOver(source)) return;
           if (!event) continue;
           some = true;
+          if (event.type === "output") this.readAhead(source, stream, event.from + event.data.length);
           yield event;
           this.at[stream] = event.from + (event.type === "gap" ? event.bytes : event.data.length);
           if (this.held) this.held.at = this.at;
@@ -92,6 +95,7 @@ class Reader {
     } finally {
       this.signal.removeEventListener("abort", this.letGo);
       this.held?.release(linger);
+      await Promise.allSettled([...this.ahead.values()].map(({ bytes }) => bytes));
       for (const file of this.files.values()) await file.close();
     }
   }
@@ -147,7 +151,7 @@ class Reader {
     const end = final && (stream === "stdout" ? final.stdoutBytes : final.stderrBytes);
     const gap = (to: number) => ({ type: "gap", stream, from, bytes: to - from }) as const;
     if (end !== undefined && from >= end) return undefined;
-    const bytes = this.known(stream, from) ?? (await this.read(source, stream, from));
+    const bytes = this.known(stream, from) ?? (await this.block(source, stream, from));
     if (!bytes) return gap(source.kept(stream));
     const piece = bytes.subarray(0, Math.min(pieceBytes, (end ?? Infinity) - from));
     if (piece.length === 0) return end === undefined ? undefined : gap(end);
@@ -167,15 +171,38 @@ class Reader {
     return undefined;
   }
 
+  /** Where a whole block has come, there is likely to be another one. */
+  private readAhead(source: Source, stream: OutputStream, from: number): void {
+    const block = this.blocks.get(stream);
+    if (!block || from + pieceBytes <= block.from + block.bytes.length) return;
+    this.blocks.delete(stream);
+    const bytes = this.read(source, stream, from, blockBytes);
+    bytes.catch(() => undefined); // Thrown where it is awaited.
+    this.ahead.set(stream, { from, bytes });
+  }
+
+  private async block(source: Source, stream: OutputStream, from: number): Promise<Buffer | undefined> {
+    const ahead = this.ahead.get(stream);
+    this.ahead.delete(stream);
+    const early = ahead?.from === from ? await ahead.bytes : undefined;
+    // It may have ended, or been dropped, since.
+    const bytes = early?.length ? early : await this.read(source, stream, from, 2 * pieceBytes);
+    if (bytes && bytes.length > pieceBytes) this.blocks.set(stream, { from, bytes });
+    return bytes;
+  }
+
   /** Empty where there is nothing yet, or any more; undefined when it was dropped. */
-  private async read(source: Source, stream: OutputStream, from: number): Promise<Buffer | undefined> {
+  private async read(
+    source: Source,
+    stream: OutputStream,
+    from: number,
+    limit: number,
+  ): Promise<Buffer | undefined> {
     if (source.kept(stream) > from) return undefined;
     const file = await this.open(source, stream);
-    const bytes = file ? await nextBlock(file, from, blockBytes) : Buffer.alloc(0);
+    const bytes = file ? await nextBlock(file, from, limit) : Buffer.alloc(0);
     // Asked again: what is dropped while we read it reads as zeros.
-    if (source.kept(stream) > from) return undefined;
-    if (bytes.length > pieceBytes) this.blocks.set(stream, { from, bytes });
-    return bytes;
+    return source.kept(stream) > from ? undefined : bytes;
   }
 
   private async open(source: Source, stream: OutputStream): Promise<FileHandle | undefined> {

@@ -19,7 +19,8 @@ const flushEveryMs = 250;
 const gatherMs = 25;
 /** So that neither stream waits for the other while both flow. */
 const piecesATurn = 64;
-const rowsAStatement = 400;
+/** Rows of one statement: few sizes, so that the statements stay prepared. */
+const rowsAStatement = [128, 16, 1];
 
 export const outputStreams = ["stdout", "stderr"] as const satisfies readonly OutputStream[];
 /** A byte of each stream, counted from the command's start. */
@@ -133,9 +134,12 @@ export class OutputRecorder {
   /** Stores what waits, in the caller's transaction. */
   async write(tx: Tx): Promise<void> {
     const { executionId } = this.options;
-    for (let at = 0; at < this.pending.length; at += rowsAStatement) {
-      const rows = this.pending.slice(at, at + rowsAStatement);
-      await tx.insertInto("execution_events").values(rows).execute();
+    let at = 0;
+    for (const size of rowsAStatement) {
+      for (; at + size <= this.pending.length; at += size) {
+        const rows = this.pending.slice(at, at + size);
+        await tx.insertInto("execution_events").values(rows).execute();
+      }
     }
     await tx
       .updateTable("executions")
@@ -236,6 +240,10 @@ export class OutputRecorder {
   private async flush(): Promise<void> {
     if (this.pending.length === 0) return;
     await this.options.db.transaction().execute((tx) => this.write(tx));
+    this.written();
+  }
+
+  private written(): void {
     this.pending = [];
     this.flushedAt = performance.now();
   }
@@ -248,8 +256,8 @@ export class OutputRecorder {
     const before = Math.max(end - holdOutputBytes, Math.min(end - keepOutputBytes, ...unread));
     // In steps of a quarter, so that not each piece costs a call to the system.
     if (before - this.kept[name] <= keepOutputBytes / 4) return;
-    await this.flush();
     const rest = await db.transaction().execute(async (tx) => {
+      await this.write(tx);
       const events = tx
         .deleteFrom("execution_events")
         .where("execution_id", "=", executionId)
@@ -268,6 +276,7 @@ export class OutputRecorder {
         .where("type", "=", name)
         .executeTakeFirst();
     });
+    this.written();
     // Before the bytes go: a reader looks here after it has read.
     this.kept[name] = Number(rest?.from ?? end);
     if (this.noPunch) return;
