@@ -79,6 +79,7 @@ export interface LocalOptions {
 
 /** What the HTTP side needs, complete. */
 export interface HttpSettings {
+  stateDir: string;
   host: string;
   port: number;
   apiKey: string;
@@ -92,7 +93,6 @@ export interface HttpSettings {
 }
 
 export interface Settings extends Omit<HttpSettings, "apiKey"> {
-  stateDir: string;
   apiKey: string | undefined;
   driver: DriverChoice | Driver;
   databaseUrl: string | undefined;

@@ -14,7 +14,7 @@ export interface FileInfo {
   isDir: boolean;
   /** Bytes. */
   size: number;
-  type: Open<"file" | "directory" | "symlink">;
+  type: Open<"file" | "dir" | "symlink">;
   /** Such as `0644`. */
   mode?: string | undefined;
   /** Such as `rw-r--r--`. */

@@ -83,14 +83,14 @@ export class Uploads {
     });
   }
 
-  /** @param partNumber from 1 @throws FileUploadError */
+  /** @param partNumber from 0 @throws FileUploadError */
   async putPart(
     machineId: string,
     uploadId: string,
     { partNumber, content }: { partNumber: number; content: Uint8Array },
     options?: CallOptions,
   ): Promise<UploadSession> {
-    const number = String(wholeNumber("the number of the part", partNumber, 1, 1_000_000));
+    const number = String(wholeNumber("the number of the part", partNumber, 0, 1_000_000));
     const what = `send part ${number} of upload ${uploadId} to`;
     return this.send(sessionAnswer, what, "PUT", machineId, below(uploadId, `/parts/${number}`), {
       keyed: false,
@@ -186,7 +186,7 @@ export class Uploads {
       for await (const content of inParts(sized(source.read(), source.sizeBytes), session.partSize)) {
         ending.throwIfAborted();
         hash.update(content);
-        const task: Promise<void> = put(++partNumber, content).finally(() => underWay.delete(task));
+        const task: Promise<void> = put(partNumber++, content).finally(() => underWay.delete(task));
         // A part that fails while the next one is read is seen by the race or at the end.
         task.catch(() => stop.abort());
         underWay.add(task);

@@ -1,6 +1,6 @@
 /**
- * What a Nullspace request is refused with: one flat envelope for every error. `error_detail` is never sent: the
- * vendor's client takes an error with one that it does not know for an invalid answer.
+ * What a Nullspace request is refused with: one flat envelope for every error. `error_detail` is sent for uploads in parts
+ * only: the vendor's client takes an error with one that it does not know for an invalid answer.
  */
 import type { Violation } from "../../http-errors";
 
@@ -11,6 +11,7 @@ export type WireCode =
   | "exec_failed"
   | "exec_timeout"
   | "file_error"
+  | "file_upload_error"
   | "forbidden"
   | "incompatible_snapshot"
   | "internal_error"
@@ -30,11 +31,37 @@ export type WireCode =
   | "unauthorized"
   | "warm_pool_unavailable";
 
+/** Why an upload in parts was refused, in the vendor's words. */
+export type UploadFailureReason =
+  | "directory_extract_invalid_path"
+  | "directory_extract_invalid_symlink"
+  | "directory_extract_unsupported_entry"
+  | "insufficient_staging_space"
+  | "invalid_part_checksum"
+  | "missing_parts"
+  | "part_out_of_range"
+  | "part_size_mismatch"
+  | "size_limit_exceeded"
+  | "target_conflict"
+  | "upload_aborted"
+  | "upload_already_completed"
+  | "upload_expired"
+  | "whole_checksum_mismatch";
+
+export interface UploadFailure {
+  reason: UploadFailureReason;
+  upload_id?: string;
+  path?: string;
+  part_number?: number;
+  details?: Record<string, unknown>;
+}
+
 export interface WireErrorOptions {
   /** Default false. */
   retryable?: boolean;
   retryAfterMs?: number;
   details?: Record<string, unknown>;
+  upload?: UploadFailure;
   headers?: Record<string, string>;
   cause?: unknown;
 }
@@ -87,6 +114,15 @@ export const envelope = (error: WireError, requestId: string) => ({
   request_id: requestId,
   retryable: error.options.retryable ?? false,
   ...(error.options.details ? { details: error.options.details } : {}),
+  ...(error.options.upload ? { error_detail: errorDetail(error, error.options.upload, requestId) } : {}),
+});
+
+/** Members that the vendor's client does not know break it. */
+const errorDetail = (error: WireError, failure: UploadFailure, requestId: string) => ({
+  message: error.message,
+  retryable: error.options.retryable ?? false,
+  request_id: requestId,
+  ...failure,
 });
 
 /** Seconds with a fraction, as the vendor's clients read it; milliseconds beside, for those that know them. */

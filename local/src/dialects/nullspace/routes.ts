@@ -40,7 +40,7 @@ export const nullspaceRoutes =
     webhookRoutes(app, deps);
     socketPaths(app);
     outsideRoutes(app);
-    await app.register(fileRoutes(deps));
+    await app.register(fileRoutes({ ...deps, waiting }));
   };
 
 /** Sends any error in this dialect's envelope. */

@@ -16,6 +16,9 @@ const kinds = {
   input: { boundMs: 25_000, repeatable: false },
   /** Bounds itself, by its own timeout. */
   command: { boundMs: undefined, repeatable: false },
+  /** Ends with its request, as does a transfer, which takes as long as its bytes. */
+  file: { boundMs: 110_000, repeatable: true },
+  transfer: { boundMs: undefined, repeatable: true },
 } as const;
 
 export interface Wait {
@@ -25,14 +28,14 @@ export interface Wait {
 }
 
 const ends = {
-  bound: "this takes longer than a request can wait; it goes on",
-  closing: "the control plane stops; this goes on when it is started again",
-  gone: "the client went away; this goes on",
+  bound: ["this takes longer than a request can wait", "it goes on"],
+  closing: ["the control plane stops", "this goes on when it is started again"],
+  gone: ["the client went away", "this goes on"],
 } as const;
 
 class WaitEnd extends Error {
   constructor(readonly why: keyof typeof ends) {
-    super(ends[why]);
+    super(ends[why].join("; "));
   }
 }
 
@@ -95,7 +98,10 @@ async function pause(ms: number, signal: AbortSignal): Promise<void> {
   });
 }
 
-function stillGoing({ message }: WaitEnd, { kind, id }: Wait): WireError {
+function stillGoing({ message, why }: WaitEnd, { kind, id }: Wait): WireError {
+  if (kind === "file" || kind === "transfer") {
+    return wireError(503, "file_error", `${ends[why][0]}; it was given up`, { retryable: true });
+  }
   const { repeatable } = kinds[kind];
   return wireError(
     kind === "command" ? 502 : 409,
