@@ -35,7 +35,13 @@ export class MonitorChannel implements Channel {
       processes: asked.include_processes ?? false,
     });
     this.subscriptions.set(asked.id, subscription);
-    await subscription.start();
+    try {
+      await subscription.start();
+    } catch (error) {
+      subscription.stop();
+      if (this.subscriptions.get(asked.id) === subscription) this.subscriptions.delete(asked.id);
+      throw error;
+    }
   }
 
   closed(): void {

@@ -147,8 +147,11 @@ export class MonitorSubscription {
       const known = toWireError(error);
       // It stopped meanwhile, which an update tells.
       if (known && known.status < 500) return;
-      this.send("error", { message: `${machineId(id)}: ${known?.message ?? "cannot be measured"}` });
       if (!known) this.connection.fail(error, this.asked.id);
+      else {
+        const message = `${machineId(id)}: ${known.message}`;
+        this.connection.tell({ message, code: known.code }, this.asked.id);
+      }
     }
   }
 

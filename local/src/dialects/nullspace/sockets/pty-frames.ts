@@ -104,7 +104,11 @@ export class PtyFrames {
 
   /** `pty_started` is the first frame: the vendor's client takes any other for a failure. */
   private async follow(
-    { id, process, from }: { id: string; process: ProcessRecord; from: "live" | { stdout: number; stderr: number } },
+    {
+      id,
+      process,
+      from,
+    }: { id: string; process: ProcessRecord; from: "live" | { stdout: number; stderr: number } },
     done: () => void,
   ): Promise<void> {
     const { machineId, controlPlane, connection, gone } = this.socket;
@@ -118,7 +122,12 @@ export class PtyFrames {
     const { sessionId } = terminal;
     this.pids.set(sessionId, pid);
     const output = await controlPlane.processes.follow(machineId, pid, { from, signal: gone });
-    connection.out.send({ type: "pty_started", id, ...ptySession(process, terminal), offset: output.from.stdout });
+    connection.out.send({
+      type: "pty_started",
+      id,
+      ...ptySession(process, terminal),
+      offset: output.from.stdout,
+    });
     const piped = pipeOutput(this.socket, output, {
       id,
       pid,
