@@ -166,7 +166,7 @@ export interface Driver {
   /** Machines that were made from it keep what they need of it. */
   forgetSnapshot(snapshotId: string): Promise<void>;
   /** @throws DriverError not_running. */
-  usage(machineId: string): Promise<MachineUsage>;
+  usage(machine: { id: string; vcpu: number }): Promise<MachineUsage>;
   /**
    * Starts argv in a running machine as its root, in `cwd` (default "/").
    * @throws DriverError not_running, not_supported.

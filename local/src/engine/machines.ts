@@ -156,7 +156,7 @@ export class EngineMachines implements Machines {
       throw notRunning(machine, `it is ${machine.phase}, and what does not run uses nothing`);
     }
     try {
-      return await this.host.driver.usage(id);
+      return await this.host.driver.usage({ id, vcpu: machine.vcpu });
     } catch (error) {
       if (!(error instanceof DriverError)) throw error;
       // It may have stopped just now.

@@ -237,7 +237,7 @@ export class MachineActor {
     await this.rehearse("stop", machine, signal);
     this.unwatch();
     const facts = await this.disk.take(async () => {
-      const facts = { metadata: this.notKept(), diskBytes: await this.diskBytes() };
+      const facts = { metadata: this.notKept(), diskBytes: await this.diskBytes(machine) };
       this.host.executions().machineStops(this.id, "the machine went to sleep");
       await this.host.driver.stop(this.id);
       return facts;
@@ -288,8 +288,8 @@ export class MachineActor {
   }
 
   /** As well as the driver can tell: a sleep does not fail for it. */
-  private async diskBytes(): Promise<number> {
-    return this.host.driver.usage(this.id).then(
+  private async diskBytes({ id, vcpu }: MachineRecord): Promise<number> {
+    return this.host.driver.usage({ id, vcpu }).then(
       ({ diskUsedBytes }) => diskUsedBytes,
       () => 0,
     );

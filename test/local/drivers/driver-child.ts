@@ -48,7 +48,7 @@ const calls = (driver: Driver) => ({
   snapshot: (id: string, snapshotId: string, timeoutMs = 60_000) =>
     driver.snapshot(id, snapshotId, { signal: AbortSignal.timeout(timeoutMs) }),
   forgetSnapshot: (snapshotId: string) => driver.forgetSnapshot(snapshotId),
-  usage: (id: string) => driver.usage(id),
+  usage: (id: string, vcpu = 1) => driver.usage({ id, vcpu }),
   onExit: async (id: string) => void driver.onExit(id, (words) => say({ event: "exit", id, words })),
   exec: async (machineId: string, executionId: string, command: string[], more: object = {}) =>
     void execs.set(executionId, await driver.exec({ executionId, machineId, command, env: {}, ...more })),

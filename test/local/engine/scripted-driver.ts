@@ -161,7 +161,7 @@ export class ScriptedDriver implements Driver {
     return Promise.resolve();
   }
 
-  usage(id: string): Promise<MachineUsage> {
+  usage({ id }: { id: string }): Promise<MachineUsage> {
     const hosted = this.world.machines.get(id);
     if (!hosted?.running) return Promise.reject(new DriverError("not_running", `${id} does not run`, true));
     return Promise.resolve({

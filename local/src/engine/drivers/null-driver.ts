@@ -63,9 +63,9 @@ export class NullDriver implements Driver {
     return undefined;
   }
 
-  async usage(machineId: string): Promise<MachineUsage> {
-    if (!this.running.has(machineId)) {
-      throw new DriverError("not_running", `machine ${machineId} does not run: start it first`, true);
+  async usage({ id }: { id: string }): Promise<MachineUsage> {
+    if (!this.running.has(id)) {
+      throw new DriverError("not_running", `machine ${id} does not run: start it first`, true);
     }
     return { cpuPercent: 0, memoryUsedBytes: 0, diskUsedBytes: 0, networkRxBytes: 0, networkTxBytes: 0 };
   }

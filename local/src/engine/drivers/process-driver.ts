@@ -11,32 +11,49 @@ import {
   type Driver,
   type ExecSpec,
   type MachineSpec,
+  type MachineUsage,
   type PipedProgram,
   type RunningExec,
 } from "../driver";
 import { execScript } from "./exec-scripts";
 import { readWrapper } from "./exec-spool";
 import { ExitWatch } from "./exit-watch";
+import { holdProcesses, releaseLeft } from "./hold-processes";
 import {
   machineFolder,
   machineIds,
   makePrivate,
   readRuntime,
   removeTree,
+  snapshotFolder,
+  snapshotIds,
   writeWhole,
   type MachineFolder,
 } from "./machine-folder";
 import { startPiped } from "./piped-program";
-import { findByArguments, findByVariable, findProcess, isAlive, signalProcess } from "./process-table";
+import { keepRoot, prepareRoot, rootOf, sizeOf } from "./process-disk";
+import {
+  findByArguments,
+  findByVariable,
+  findProcess,
+  isAlive,
+  processTable,
+  signalProcess,
+  treeOf,
+  useOfAll,
+} from "./process-table";
 import { ShellExecs } from "./shell-exec";
 import { signalTree } from "./signal-tree";
 import { Turns } from "./turns";
+import { UsageMeter } from "./usage-meter";
 import { waitUntil } from "./wait-until";
 
 /** Names the process that stands for a machine, together with the machine's folder. */
 const keeperTag = "pulumi-machines-keeper";
 const keeperScript = "trap : TERM HUP; while :; do sleep 2147483647 & wait $!; done";
 const endMs = 10_000;
+/** For the size of a disk to be counted. */
+const diskMs = 2_000;
 
 export class ProcessDriver implements Driver {
   readonly name = "process";
@@ -51,6 +68,7 @@ export class ProcessDriver implements Driver {
   );
   private readonly execs = new ShellExecs("command");
   private readonly turns = new Turns();
+  private readonly meter = new UsageMeter();
 
   private constructor(
     private readonly stateDir: string,
@@ -73,9 +91,11 @@ export class ProcessDriver implements Driver {
   private async startNow(spec: MachineSpec, signal: AbortSignal): Promise<void> {
     signal.throwIfAborted();
     const machine = machineFolder(this.stateDir, spec.id);
+    await releaseLeft(machine, () => this.pidsOf(machine));
     if (await this.isRunning(spec.id)) return;
     await endKeepers(machine); // of a start that was killed before it wrote the pid down
-    for (const name of ["", "root", "exec"]) await makePrivate(join(machine.path, name));
+    for (const name of ["", "exec"]) await makePrivate(join(machine.path, name));
+    await prepareRoot(machine, this.stateDir, spec.fromSnapshotId, signal);
     const child = spawn("/bin/sh", ["-c", keeperScript, keeperTag, machine.path], {
       detached: true,
       stdio: "ignore",
@@ -107,6 +127,7 @@ export class ProcessDriver implements Driver {
   async destroy(machineId: string): Promise<void> {
     await this.turns.take(machineId, async () => {
       await this.stopNow(machineId);
+      this.meter.forget(machineId);
       await removeTree(machineFolder(this.stateDir, machineId).path);
     });
   }
@@ -114,6 +135,7 @@ export class ProcessDriver implements Driver {
   private async stopNow(machineId: string): Promise<void> {
     this.watch.forget(machineId);
     const machine = machineFolder(this.stateDir, machineId);
+    await releaseLeft(machine, () => this.pidsOf(machine));
     for (const name of await readdir(machine.execs).catch(() => [] as string[])) {
       const wrapper = await readWrapper(join(machine.execs, name));
       if (wrapper) await signalTree(wrapper, "SIGKILL", "command");
@@ -134,7 +156,7 @@ export class ProcessDriver implements Driver {
   async exec(spec: ExecSpec): Promise<RunningExec> {
     const machine = machineFolder(this.stateDir, spec.machineId);
     await this.mustRun(spec.machineId);
-    const home = homeOf(machine);
+    const home = rootOf(machine);
     return this.execs.start(machine, spec, {
       script: this.script,
       prefix: [],
@@ -146,7 +168,7 @@ export class ProcessDriver implements Driver {
 
   private async mustRun(machineId: string): Promise<void> {
     if (await this.isRunning(machineId)) return;
-    throw new DriverError("not_running", `machine ${machineId} does not run: start it first`, true);
+    throw notRunning(machineId);
   }
 
   async attachExec(machineId: string, executionId: string): Promise<RunningExec | undefined> {
@@ -157,20 +179,46 @@ export class ProcessDriver implements Driver {
     await this.execs.forget(machineFolder(this.stateDir, machineId), executionId);
   }
 
-  async snapshot(): Promise<never> {
-    throw new DriverError("not_supported", "not built yet", false);
+  async snapshot(
+    machineId: string,
+    snapshotId: string,
+    { signal }: { signal: AbortSignal },
+  ): Promise<{ sizeBytes: number }> {
+    const machine = machineFolder(this.stateDir, machineId);
+    const { stateDir } = this;
+    const hold = (): Promise<() => Promise<void>> => holdProcesses(machine, () => this.pidsOf(machine));
+    return this.turns.take(machineId, () => keepRoot(machine, { stateDir, snapshotId, hold, signal }));
   }
-  async forgetSnapshot(): Promise<void> {
-    return undefined;
+
+  async forgetSnapshot(snapshotId: string): Promise<void> {
+    await removeTree(snapshotFolder(this.stateDir, snapshotId));
   }
-  async usage(): Promise<never> {
-    throw new DriverError("not_supported", "not built yet", false);
+
+  async usage(machine: { id: string; vcpu: number }): Promise<MachineUsage> {
+    const folder = machineFolder(this.stateDir, machine.id);
+    const init = await readRuntime(folder);
+    if (!init || !(await isAlive(init))) throw notRunning(machine.id);
+    const diskBytes = (): Promise<number | undefined> => sizeOf(rootOf(folder), diskMs);
+    return this.meter.read(machine, { init, ...useOfAll(await this.pidsOf(folder)), diskBytes });
+  }
+
+  /** Of the commands and what they started. A daemon is found where the system tells what it was given. */
+  private async pidsOf(machine: MachineFolder): Promise<number[]> {
+    const pids = new Set(findByVariable(`HOME=${rootOf(machine)}`));
+    const names = await readdir(machine.execs).catch(() => [] as string[]);
+    const wrappers = await Promise.all(names.map((name) => readWrapper(join(machine.execs, name))));
+    const rows = await processTable();
+    for (const wrapper of wrappers) {
+      if (!wrapper || !(await isAlive(wrapper))) continue;
+      for (const { pid } of treeOf(rows, wrapper.pid)) pids.add(pid);
+    }
+    return [...pids];
   }
 
   async pipe(machineId: string, argv: readonly string[], options?: { cwd?: string }): Promise<PipedProgram> {
     const machine = machineFolder(this.stateDir, machineId);
     await this.mustRun(machineId);
-    const home = homeOf(machine);
+    const home = rootOf(machine);
     return startPiped(argv, {
       folder: machine.path,
       prefix: [],
@@ -180,9 +228,16 @@ export class ProcessDriver implements Driver {
     });
   }
 
-  async sweep(known: ReadonlySet<string>): Promise<string[]> {
+  async sweep(known: ReadonlySet<string>, knownSnapshots: ReadonlySet<string>): Promise<string[]> {
     const unknown = (await machineIds(this.stateDir)).filter((id) => !known.has(id));
     for (const id of unknown) await this.destroy(id);
+    for (const id of known) {
+      const machine = machineFolder(this.stateDir, id);
+      await this.turns.take(id, () => releaseLeft(machine, () => this.pidsOf(machine)));
+    }
+    for (const id of await snapshotIds(this.stateDir)) {
+      if (!knownSnapshots.has(id)) await this.forgetSnapshot(id);
+    }
     return unknown;
   }
 
@@ -205,12 +260,13 @@ const envOf = (home: string): Record<string, string> => ({
   LANG: "C.UTF-8",
 });
 
-const homeOf = (machine: MachineFolder): string => join(machine.path, "root");
+const notRunning = (id: string): DriverError =>
+  new DriverError("not_running", `machine ${id} does not run: start it first`, true);
 
 /** What has left the session of its command is known by the home it was given, where the system tells (Linux). */
 async function endDaemons(machine: MachineFolder): Promise<void> {
   const noneIsLeft = (): boolean => {
-    const left = findByVariable(`HOME=${homeOf(machine)}`);
+    const left = findByVariable(`HOME=${rootOf(machine)}`);
     for (const pid of left) signalProcess(pid, "SIGKILL");
     return left.length === 0;
   };

@@ -21,6 +21,8 @@ export interface ProcessRow extends ProcessIdentity {
 }
 
 const onLinux = process.platform === "linux";
+/** Of /proc, on every Linux. */
+export const ticksPerSecond = 100;
 let boot: string | undefined;
 
 /** Empty where the system has none. */
@@ -73,6 +75,40 @@ function findByFile(file: "cmdline" | "environ", words: string[]): number[] {
   });
 }
 
+/** Processor time in microseconds and memory in bytes of a process; zeros for one that has gone, and outside Linux. */
+export function useOf(pid: number): { cpuUs: number; memoryBytes: number } {
+  const stat = onLinux ? readText(`/proc/${String(pid)}/stat`) : "";
+  const status = onLinux ? readText(`/proc/${String(pid)}/status`) : "";
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  const ticks = Number(fields[11] ?? 0) + Number(fields[12] ?? 0);
+  const kib = Number(/^VmRSS:\s+(\d+) kB$/m.exec(status)?.[1] ?? 0);
+  return { cpuUs: (ticks / ticksPerSecond) * 1_000_000, memoryBytes: kib * 1024 };
+}
+
+/** True for one that a signal has stopped. Linux only. */
+export function isStopped(pid: number): boolean {
+  const stat = onLinux ? readText(`/proc/${String(pid)}/stat`) : "";
+  return stat.slice(stat.lastIndexOf(")") + 2).startsWith("T ");
+}
+
+/** What these processes use together. */
+export function useOfAll(pids: readonly number[]): { cpuUs: number; memoryBytes: number } {
+  const all = pids.map(useOf);
+  return {
+    cpuUs: all.reduce((sum, { cpuUs }) => sum + cpuUs, 0),
+    memoryBytes: all.reduce((sum, { memoryBytes }) => sum + memoryBytes, 0),
+  };
+}
+
+/** Empty when there is no such process. */
+function readText(path: string): string {
+  try {
+    return readFileSync(path, "utf8");
+  } catch {
+    return "";
+  }
+}
+
 /** Everything below `root`, and everything in its session or group: children whose parent has gone stay in those. */
 export function treeOf(rows: readonly ProcessRow[], root: number): ProcessRow[] {
   const below = new Set<number>([root]);
@@ -96,12 +132,8 @@ export function signalProcess(pid: number, signal: NodeJS.Signals): void {
 }
 
 function readProc(pid: number): ProcessRow | undefined {
-  let text: string;
-  try {
-    text = readFileSync(`/proc/${pid}/stat`, "utf8");
-  } catch {
-    return undefined; // no such process
-  }
+  const text = readText(`/proc/${pid}/stat`);
+  if (text === "") return undefined;
   // The name in parentheses may hold anything, spaces and parentheses too.
   const fields = text.slice(text.lastIndexOf(")") + 2).split(" ");
   const [state, parent, group, session] = fields;

@@ -6,28 +6,33 @@ import {
   type Driver,
   type ExecSpec,
   type MachineSpec,
+  type MachineUsage,
   type PipedProgram,
   type RunningExec,
 } from "../../driver";
 import { ExitWatch } from "../exit-watch";
 import { machineFolder, machineIds, readRuntime, removeTree, type MachineFolder } from "../machine-folder";
 import { startPiped } from "../piped-program";
+import { findByArguments, useOfAll } from "../process-table";
 import { ShellExecs } from "../shell-exec";
 import { Turns } from "../turns";
+import { UsageMeter } from "../usage-meter";
 import { waitUntil } from "../wait-until";
 import { Cgroups } from "./cgroups";
 import type { CopyPlace } from "./copy-running";
 import { prepareDisk } from "./disk";
-import { foldersOf } from "./disk-file";
+import { foldersOf, readDisk } from "./disk-file";
 import { hold, releaseLeft } from "./hold";
 import { hostEnv, prepareHost, type SandboxHost } from "./host";
 import { insidersOf, sharedFiles, type Insider } from "./insiders";
 import { endProcesses, isUp, launch } from "./launch";
-import { damaged, Layers } from "./layers";
+import { damaged, Layers, sizeOf } from "./layers";
 import { Snapshots } from "./snapshots";
 import { removeOtherTemplates } from "./template";
 
 const busyMs = 15_000;
+/** For the size of a disk to be counted. */
+const diskMs = 2_000;
 
 const insideEnv = {
   PATH: hostEnv.PATH,
@@ -46,6 +51,7 @@ export class SandboxDriver implements Driver {
   private readonly watch: ExitWatch;
   private readonly execs = new ShellExecs("waits");
   private readonly turns = new Turns();
+  private readonly meter = new UsageMeter();
   private readonly layers: Layers;
   private readonly snapshots: Snapshots;
   /** Machines whose processes are held for a moment: what starts in them waits. */
@@ -113,6 +119,7 @@ export class SandboxDriver implements Driver {
 
   async destroy(machineId: string): Promise<void> {
     this.snapshots.giveUp(machineId);
+    this.meter.forget(machineId);
     await this.turns.take(machineId, async () => {
       await this.stopNow(machineId);
       await removeTree(machineFolder(this.host.stateDir, machineId).path);
@@ -185,7 +192,10 @@ export class SandboxDriver implements Driver {
           resolve();
         };
         try {
-          const release = await hold(machine, { freezer, entrance, insiders });
+          const release = await hold(machine, {
+            ...{ freezer, entrance, insiders },
+            waiters: () => (init ? waitersOf(init.pid) : []),
+          });
           return () => release().finally(letIn);
         } catch (error) {
           letIn();
@@ -198,11 +208,34 @@ export class SandboxDriver implements Driver {
   /** A control plane that was killed may have held it. */
   private async releaseLeft(machine: MachineFolder): Promise<void> {
     const freezer = await this.cgroups.freezer(machine.id);
-    await releaseLeft(machine, { freezer, entrance: () => this.entrance(machine) });
+    const init = await readRuntime(machine);
+    await releaseLeft(machine, {
+      freezer,
+      entrance: () => this.entrance(machine),
+      waiters: () => (init ? waitersOf(init.pid) : []),
+    });
   }
 
-  async usage(): Promise<never> {
-    throw new DriverError("not_supported", "not built yet", false);
+  async usage(machine: { id: string; vcpu: number }): Promise<MachineUsage> {
+    const folder = machineFolder(this.host.stateDir, machine.id);
+    const init = await readRuntime(folder);
+    if (!init || !(await isUp(folder))) throw notRunning(machine.id);
+    const counted = await this.cgroups.usage(machine.id);
+    const seen = useOfAll(insidersOf(init.pid).map(({ pid }) => pid));
+    return this.meter.read(machine, {
+      init,
+      cpuUs: counted.cpuUs ?? seen.cpuUs,
+      memoryBytes: counted.memoryBytes ?? seen.memoryBytes,
+      diskBytes: () => this.diskBytes(folder),
+    });
+  }
+
+  /** With what it shares with others. */
+  private async diskBytes(folder: MachineFolder): Promise<number | undefined> {
+    const upper = await sizeOf(join(folder.path, "upper"), this.host, diskMs);
+    if (upper === undefined) return undefined;
+    const disk = await readDisk(folder.path);
+    return upper + (await this.layers.sizeBytes(disk?.layers ?? []));
   }
 
   async pipe(machineId: string, argv: readonly string[], options?: { cwd?: string }): Promise<PipedProgram> {
@@ -220,9 +253,7 @@ export class SandboxDriver implements Driver {
   /** What stands before a command to run it inside. @throws DriverError not_running. */
   private async entrance(machine: MachineFolder): Promise<string[]> {
     const init = await readRuntime(machine);
-    if (!init || !(await isUp(machine))) {
-      throw new DriverError("not_running", `machine ${machine.id} does not run: start it first`, true);
-    }
+    if (!init || !(await isUp(machine))) throw notRunning(machine.id);
     const asOurselves = this.host.mode === "user" ? ["--preserve-credentials"] : [];
     // The host's network can be entered by its root alone: stay in it.
     const network = (await sharesNetwork(init.pid)) ? [] : ["-n"];
@@ -254,6 +285,12 @@ export class SandboxDriver implements Driver {
     this.execs.close();
   }
 }
+
+const notRunning = (id: string): DriverError =>
+  new DriverError("not_running", `machine ${id} does not run: start it first`, true);
+
+/** What has entered a machine waits outside for what it has started inside. */
+const waitersOf = (init: number): number[] => findByArguments("nsenter", "-t", String(init));
 
 async function sharesNetwork(pid: number): Promise<boolean> {
   const [its, ours] = await Promise.all([pid, "self"].map((one) => readlink(`/proc/${one}/ns/net`)));

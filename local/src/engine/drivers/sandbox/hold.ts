@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { DriverError } from "../../driver";
 import type { MachineFolder } from "../machine-folder";
-import { signalProcess } from "../process-table";
+import { isStopped, signalProcess } from "../process-table";
 import { waitUntil } from "../wait-until";
 import type { Freezer } from "./cgroups";
 import { hostEnv } from "./host";
@@ -38,6 +38,8 @@ export interface HoldPlace {
   entrance: readonly string[];
   /** Every process inside but init. */
   insiders: () => Insider[];
+  /** Processes outside that wait for one inside: when that is stopped they stop themselves, and do not go on by themselves. */
+  waiters: () => readonly number[];
 }
 
 /** Stopped, traced, or ended and not collected. */
@@ -50,6 +52,9 @@ export async function hold(machine: MachineFolder, place: HoldPlace): Promise<()
   const { freezer } = place;
   await writeFile(noteOf(machine), freezer ? "frozen" : "stopped");
   const before = freezer ? [] : place.insiders().filter((one) => one.state === "T");
+  // First, so that they do not notice; what is stopped with its waiter already is its user's.
+  const waiters = freezer ? [] : place.waiters().filter((pid) => !isStopped(pid));
+  for (const pid of waiters) signalProcess(pid, "SIGSTOP");
   const helper = await startHelper(
     freezer
       ? ["/bin/sh", "-c", freezeScript, "sh", freezer.file, freezer.hold, freezer.release]
@@ -62,6 +67,7 @@ export async function hold(machine: MachineFolder, place: HoldPlace): Promise<()
       await writeFile(freezer.file, freezer.release).catch(() => undefined); // the machine has ended
     else if (!helper.endedWell()) await releaseInside(place.entrance);
     for (const { pid } of before) signalProcess(pid, "SIGSTOP"); // its user had stopped it
+    for (const pid of waiters) signalProcess(pid, "SIGCONT");
     await rm(noteOf(machine), { force: true });
   };
   let letting: Promise<void> | undefined;
@@ -84,12 +90,19 @@ export async function hold(machine: MachineFolder, place: HoldPlace): Promise<()
 /** Lets go what a killed control plane held; a no-op where nothing is. */
 export async function releaseLeft(
   machine: MachineFolder,
-  place: { freezer: Freezer | undefined; entrance: () => Promise<readonly string[]> },
+  place: {
+    freezer: Freezer | undefined;
+    entrance: () => Promise<readonly string[]>;
+    waiters: () => readonly number[];
+  },
 ): Promise<void> {
   const how = await readFile(noteOf(machine), "utf8").catch(() => undefined);
   if (how === undefined) return;
   if (place.freezer) await writeFile(place.freezer.file, place.freezer.release).catch(() => undefined);
-  if (how === "stopped") await releaseInside(await place.entrance().catch(() => []));
+  if (how === "stopped") {
+    await releaseInside(await place.entrance().catch(() => []));
+    for (const pid of place.waiters()) signalProcess(pid, "SIGCONT");
+  }
   await rm(noteOf(machine), { force: true });
 }
 
