@@ -18,7 +18,7 @@ const index = {
 export default tseslint.config(
   { ignores: ["**/dist/**", "**/node_modules/**", ".state/**", "test/contracts/**"] },
   {
-    files: ["**/*.ts"],
+    files: ["**/*.{ts,mts}"],
     extends: [...tseslint.configs.recommendedTypeChecked],
     languageOptions: {
       parserOptions: {
