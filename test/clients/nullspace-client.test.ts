@@ -132,7 +132,17 @@ describe("the official nullspace-sdk for Python", () => {
       file_renamed: ["b.bin", "c.txt"],
       file_found: [[1, "héllo"]],
       file_watched: true,
-      file_uploaded: 20 * 1024 * 1024,
+      file_uploaded: ["resumable", "completed", 20 * 1024 * 1024],
+      file_same: true,
+      file_batch: [
+        ["/root/box/many/1", 3],
+        ["/root/box/many/2", 3],
+      ],
+      file_folder: [2, "from a folder"],
+      file_conflict: { kind: "UploadConflictError", code: "file_upload_error" },
+      file_checksum: { kind: "UploadChecksumError", code: "file_upload_error" },
+      file_resumed: [true, 20 * 1024 * 1024],
+      file_by_url: "by url",
     });
     expect(refused("file_missing")).not.toBeNull();
   });

@@ -6,11 +6,16 @@ Argument: the URL of a webhook receiver. NULLSPACE_API_URL and NULLSPACE_API_KEY
 import asyncio
 import io
 import json
+import os
 import queue
+import random
 import sys
+import tempfile
 import threading
 import time
+import urllib.request
 import uuid
+from pathlib import Path
 
 from nullspace import AsyncMachine, Lifecycle, Machine, Monitor, Snapshot
 from nullspace.errors import (
@@ -19,8 +24,10 @@ from nullspace.errors import (
     MachineError,
     NotFoundError,
     NotImplementedError as NullspaceNotImplementedError,
+    UploadChecksumError,
+    UploadConflictError,
 )
-from nullspace.types import MachineQuery
+from nullspace.types import MachineQuery, MachineStatus
 
 seen = {}
 
@@ -150,9 +157,42 @@ def files(machine):
     handle.stop()
     seen["file_watched"] = "new.txt" in names
 
-    big = bytes(20 * 1024 * 1024)
-    machine.files.upload("/root/box/big", io.BytesIO(big))
-    seen["file_uploaded"] = machine.files.info("/root/box/big").size
+    big = random.randbytes(20 * 1024 * 1024)
+    result = machine.files.upload(io.BytesIO(big), "/root/box/big")
+    seen["file_uploaded"] = [result.transport.value, result.session.status.value, machine.files.info("/root/box/big").size]
+    seen["file_same"] = b"".join(machine.files.read("/root/box/big", format="stream")) == big
+    batch = machine.files.write_files([("/root/box/many/1", "one"), ("/root/box/many/2", b"two")])
+    seen["file_batch"] = [[f.path, f.size] for f in batch]
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder, "sub").mkdir()
+        Path(folder, "sub", "x.txt").write_text("from a folder")
+        os.symlink("sub/x.txt", Path(folder, "link"))
+        result = machine.files.upload_dir(folder, "/root/box/tree")
+        seen["file_folder"] = [result.file_count, machine.files.read("/root/box/tree/link")]
+        again = lambda: machine.files.upload_dir(folder, "/root/box/tree", conflict="error")
+        seen["file_conflict"] = failure(UploadConflictError, again)
+    session = machine._client.create_upload_session(
+        machine.id,
+        kind="file",
+        source_kind="restartable_file",
+        target_path="/root/box/resumed",
+        content_length=len(big),
+        conflict="replace",
+    )
+    wrong = lambda: machine._client.upload_session_part(
+        machine.id, session.upload_id, 0, big[: session.part_size], part_sha256="0" * 64
+    )
+    seen["file_checksum"] = failure(UploadChecksumError, wrong)
+    machine._client.upload_session_part(machine.id, session.upload_id, 0, big[: session.part_size])
+    with tempfile.NamedTemporaryFile() as source:
+        source.write(big)
+        source.flush()
+        result = machine.files.resume_upload(session.upload_id, source.name)
+        seen["file_resumed"] = [result.resumed, machine.files.info("/root/box/resumed").size]
+    put = urllib.request.Request(machine.files.upload_url("/root/box/by-url").url, data=b"by url", method="PUT")
+    urllib.request.urlopen(put).close()
+    with urllib.request.urlopen(machine.files.download_url("/root/box/by-url")) as answer:
+        seen["file_by_url"] = answer.read().decode()
     machine.files.remove("/root/box/c.txt")
     seen["file_missing"] = failure(MachineError, lambda: machine.files.read("/root/box/c.txt"))
 
@@ -175,7 +215,7 @@ def lifecycle(run, hook_url):
 
     snapshot = machine.create_snapshot()
     machine.hibernate()
-    machine.resume()
+    machine = Machine.resume(machine.id)
     child = machine.fork()
     seen["fork_differs"] = child.id != machine.id
     events = life.list_machine_events(machine.id, order="asc", limit=50).events
@@ -275,7 +315,7 @@ def machines(run):
     seen["asleep"] = facts(machine.get_info())["status"]
     seen["hibernation_in_use"] = failure(ConflictError, lambda: Snapshot.delete(asleep.id))
     seen["hibernate_twice"] = failure(ConflictError, lambda: machine.hibernate())
-    seen["paused_listed"] = [m.id for m in Machine.list(query=MachineQuery(state=["paused"], metadata={"run": run}))]
+    seen["paused_listed"] = [m.id for m in Machine.list(query=MachineQuery(state=[MachineStatus.PAUSED], metadata={"run": run}))]
     seen["auto_resumed"] = machine.commands.run("cat", ["/root/kept.txt"]).stdout
     machine.hibernate()
     woken = Machine.connect(machine.id)
@@ -287,7 +327,7 @@ def machines(run):
 
     monitored = queue.Queue()
     subscription = Monitor().subscribe(on_snapshot=monitored.put, on_update=monitored.put)
-    seen["monitored"] = len(monitored.get(timeout=20)) >= 2
+    seen["monitored"] = len(monitored.get(timeout=20).machines) >= 2
     subscription.stop()
 
     ids = [machine.id, copy.id]
