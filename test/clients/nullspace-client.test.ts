@@ -230,7 +230,8 @@ describe("the official nullspace-sdk for Python", () => {
     expect(refused("wrong_key")).toMatchObject({ kind: "AuthError", code: "unauthorized" });
     expect(refused("unknown_machine")).toMatchObject({ kind: "NotFoundError", code: "machine_not_found" });
     expect(refused("unknown_template")).not.toBeNull();
-    expect(refused("desktop")).toMatchObject({ kind: "NotImplementedError" });
+    expect(refused("desktop")).toMatchObject({ code: "template_not_found" });
+    expect(refused("volumes")).toMatchObject({ kind: "NotImplementedError", code: "not_implemented" });
   });
 
   test("the asynchronous client does the same", () => {

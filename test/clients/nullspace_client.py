@@ -17,7 +17,7 @@ import urllib.request
 import uuid
 from pathlib import Path
 
-from nullspace import AsyncMachine, Lifecycle, Machine, Monitor, Snapshot
+from nullspace import AsyncMachine, Lifecycle, Machine, Monitor, Snapshot, Volume
 from nullspace.errors import (
     AuthError,
     ConflictError,
@@ -218,12 +218,12 @@ def lifecycle(run, hook_url):
     machine = Machine.resume(machine.id)
     child = machine.fork()
     seen["fork_differs"] = child.id != machine.id
-    events = life.list_machine_events(machine.id, order="asc", limit=50).events
+    events = life.list_machine_events(machine.id, order_asc=True, limit=50).events
     seen["history"] = [[e.operation.value, e.status.value] for e in events]
     seen["fork_event"] = [event_facts(e) for e in life.list_machine_events(child.id, operation="fork").events]
     seen["fork_ids"] = [machine.id, child.id]
     seen["snapshot_events"] = [event_facts(e) for e in life.list_snapshot_events(snapshot.id).events]
-    first = life.list_events(machine_id=machine.id, order="asc", limit=1)
+    first = life.list_events(machine_id=machine.id, order_asc=True, limit=1)
     seen["first_page"] = [first.has_more, first.events[0].id == events[0].id]
 
     # The stream replays what was missed, and goes on live.
@@ -342,7 +342,8 @@ def refusals():
     seen["wrong_key"] = failure(AuthError, lambda: list(Machine.list(api_key="ns_live_not-the-right-key-at-all")))
     seen["unknown_machine"] = failure(NotFoundError, lambda: Machine.get_info_by_id("mch_unknown"))
     seen["unknown_template"] = failure(MachineError, lambda: Machine.create(template="no-such-template"))
-    seen["desktop"] = failure(NullspaceNotImplementedError, lambda: Machine.create(template="base", desktop=True))
+    seen["desktop"] = failure(NotFoundError, lambda: Machine.create(template="desktop"))
+    seen["volumes"] = failure(NullspaceNotImplementedError, lambda: list(Volume.list()))
 
 
 async def asynchronously(run):
