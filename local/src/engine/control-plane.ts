@@ -252,8 +252,18 @@ export interface FollowEvents {
   replayLimit?: number;
 }
 
-/** Gets events in order, each once; the replay waits for what it returns. */
-export type EventListener = (events: readonly LifecycleEventRecord[]) => void | Promise<void>;
+/**
+ * Gets events in order, each once; the replay waits for what it returns. Whoever has no room for all of them returns a part:
+ * nothing is kept for it, what is left is read again.
+ */
+export type EventListener = (events: readonly LifecycleEventRecord[]) => void | Promise<void> | TakenPart;
+
+export interface TakenPart {
+  /** Of the events that it was given, the first ones. */
+  taken: number;
+  /** Resolves when there is room for more. */
+  room: Promise<void>;
+}
 
 /** The account's append-only log of what happened to machines and snapshots. */
 export interface LifecycleLog {

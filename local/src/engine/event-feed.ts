@@ -4,15 +4,16 @@
  * that asks for time, reads pages of its own, so that nothing is kept in memory for it.
  */
 import { setImmediate as breathe, setTimeout as sleep } from "node:timers/promises";
-import type { EventFilter, EventListener, FollowEvents } from "./control-plane";
+import type { EventFilter, EventListener, FollowEvents, TakenPart } from "./control-plane";
 import { machineIn, matchesEvent } from "./event-filter";
 import type { EventStore } from "./event-store";
 import { Line, sliceMs } from "./line";
 import type { LifecycleEventRecord } from "./record";
 import { machinesOf } from "../store/event-rows";
 
-/** Events read in one go. */
+/** Events read in one go; for a reader that has yet to show how much it takes, this few. */
 const chunk = 500;
+const smallChunk = 50;
 const defaultReplay = 100;
 /** Waits when the store cannot be asked. */
 const storeRetryMs = 1_000;
@@ -22,6 +23,8 @@ interface Reader {
   readonly listener: EventListener;
   /** Told of, or not wanted: everything up to this number. */
   cursor: number;
+  /** How many it is given at a time. */
+  chunk: number;
   ended: boolean;
 }
 
@@ -58,7 +61,7 @@ export class EventFeed {
   /** The listener is first called after the returned promise has resolved. @throws Refusal event_not_found */
   async follow(options: FollowEvents, listener: EventListener): Promise<() => void> {
     const cursor = await this.line.run(() => this.startOf(options));
-    const reader: Reader = { filter: options.filter, listener, cursor, ended: false };
+    const reader: Reader = { filter: options.filter, listener, cursor, chunk: smallChunk, ended: false };
     setImmediate(() => {
       this.catchUp(reader);
     });
@@ -118,10 +121,11 @@ export class EventFeed {
           return;
         }
         const last = this.told;
-        const page = { offset: 0, limit: chunk, order: "asc" } as const;
+        const page = { offset: 0, limit: reader.chunk, order: "asc" } as const;
         const events = await this.store.select(reader.filter, { first: reader.cursor + 1, last }, page);
-        const full = events.length === chunk;
+        const full = events.length === page.limit;
         reader.cursor = (full ? events.at(-1)?.sequence : undefined) ?? last;
+        reader.chunk = chunk;
         const taken = this.give(reader, events);
         if (!taken) this.catchUp(reader);
         else
@@ -200,7 +204,7 @@ export class EventFeed {
 
   // ------------------------------------------------------------- both
 
-  /** Resolves when the reader has taken what it wants of these; undefined when it has at once. */
+  /** Resolves when the reader has room for more; undefined when it has taken at once what it wants of these. */
   private give(reader: Reader, events: readonly LifecycleEventRecord[]): Promise<void> | undefined {
     const wanted = events.filter((event) => matchesEvent(event, reader.filter));
     if (wanted.length === 0) return undefined;
@@ -209,11 +213,25 @@ export class EventFeed {
       this.report("lifecycle log: a stream failed and is ended", error);
     };
     try {
-      return reader.listener(wanted)?.catch(failed);
+      const answer = reader.listener(wanted);
+      if (!answer) return undefined;
+      return ("taken" in answer ? this.leaveRest(reader, wanted, answer) : answer).catch(failed);
     } catch (error) {
       failed(error);
       return undefined;
     }
+  }
+
+  /** The reader goes on with the first that it did not take. */
+  private leaveRest(
+    reader: Reader,
+    wanted: readonly LifecycleEventRecord[],
+    { taken, room }: TakenPart,
+  ): Promise<void> {
+    const next = wanted[taken];
+    if (next) reader.cursor = next.sequence - 1;
+    reader.chunk = Math.min(chunk, Math.max(smallChunk, taken));
+    return room;
   }
 
   private async pause(): Promise<void> {

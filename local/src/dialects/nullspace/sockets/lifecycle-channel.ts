@@ -3,7 +3,7 @@
  * log tells each event once and in order; a slow reader is waited for, and reads what it missed from the log.
  */
 import { subscribeFrame, type SubscribeFrame } from "@pulumi-machines/sdk/nullspace/frames";
-import type { EventFilter, FollowEvents, LifecycleLog } from "../../../engine/control-plane";
+import type { EventFilter, FollowEvents, LifecycleLog, TakenPart } from "../../../engine/control-plane";
 import type { LifecycleEventRecord } from "../../../engine/record";
 import type { Violation } from "../../../http-errors";
 import { violation } from "../../../http-violations";
@@ -31,9 +31,7 @@ export class LifecycleChannel implements Channel {
     this.closed();
     const mine = this.current;
     const options = followOptions(asked, this.machineId);
-    const stop = await this.log.follow(options, (events) =>
-      this.connection.out.together(() => this.tell(events, 0, mine)),
-    );
+    const stop = await this.log.follow(options, (events) => this.tell(events, mine));
     if (mine !== this.current) {
       stop();
       return;
@@ -54,21 +52,42 @@ export class LifecycleChannel implements Channel {
     this.stop = undefined;
   }
 
-  /** Sends what fits at once; a promise where the reader has to be waited for. */
-  private tell(
-    events: readonly LifecycleEventRecord[],
-    from: number,
-    mine: number,
-  ): Promise<void> | undefined {
-    const { out } = this.connection;
-    for (let at = from; at < events.length; at++) {
-      const event = events[at];
-      if (event === undefined || !out.isOpen || mine !== this.current) return undefined;
-      if (out.isFull) return out.room().then(() => out.together(() => this.tell(events, at, mine)));
-      out.sendText(eventFrame(event));
-    }
-    return undefined;
+  /** Sends what there is room for. For a slow reader a little is kept; it is spared reading that again. */
+  private tell(events: Events, mine: number): Promise<void> | TakenPart | undefined {
+    const rest = this.sendSome(events, mine);
+    if (rest.length === 0) return undefined;
+    if (isSmall(rest)) return this.tellRest(rest, mine);
+    return { taken: events.length - rest.length, room: this.connection.out.room() };
   }
+
+  private async tellRest(rest: Events, mine: number): Promise<void> {
+    for (let left = rest; left.length > 0; left = this.sendSome(left, mine)) {
+      await this.connection.out.room();
+    }
+  }
+
+  /** Returns those for which there is no room yet; none when nobody waits for them any more. */
+  private sendSome(events: Events, mine: number): Events {
+    const { out } = this.connection;
+    return out.together(() => {
+      for (const [at, event] of events.entries()) {
+        if (!out.isOpen || mine !== this.current) break;
+        if (out.isFull) return events.slice(at);
+        out.sendText(eventFrame(event));
+      }
+      return [];
+    });
+  }
+}
+
+type Events = readonly LifecycleEventRecord[];
+
+/** Bytes of frames that wait in memory for one slow reader. */
+const maxKept = 65_536;
+
+function isSmall(events: Events): boolean {
+  let bytes = 0;
+  return events.every((event) => (bytes += eventFrame(event).length) <= maxKept);
 }
 
 /** One event is told to many sockets: its JSON is made once. */

@@ -59,6 +59,9 @@ class Sockets {
       noServer: true,
       clientTracking: false,
       maxPayload: maxFrameBytes,
+      // Many small pieces of a frame take far more memory than their bytes.
+      maxFragments: 1_024,
+      maxBufferedChunks: 16_384,
       // Its windows would take more memory than everything else of a socket.
       perMessageDeflate: false,
       // A client that offers its key as a subprotocol has to be told that one was taken: this one.
