@@ -6,7 +6,7 @@ import { mkdtempSync, rmSync } from "node:fs";
 import { createServer } from "node:http";
 import type { AddressInfo } from "node:net";
 import { tmpdir } from "node:os";
-import { dirname, join } from "node:path";
+import { join } from "node:path";
 import { promisify } from "node:util";
 import { type Local, startLocal } from "../../local/src/start-local";
 import { pythonWithClients } from "./python-environment";
@@ -237,19 +237,4 @@ describe("the official nullspace-sdk for Python", () => {
   test("the asynchronous client does the same", () => {
     expect(seen["async"]).toEqual([0, "async\n", "running"]);
   });
-
-  test("the vendor's command line works too", async () => {
-    const cli = async (...args: string[]): Promise<string> => {
-      const { stdout } = await run(join(dirname(python), "nullspace"), args, { env });
-      return stdout;
-    };
-    const json = async (...args: string[]): Promise<unknown> => JSON.parse(await cli(...args));
-    const machine = (await json("machine", "create", "--json")) as { id: string };
-    expect(machine.id).toMatch(/^mch_/);
-    expect(await cli("machine", "exec", machine.id, "--", "echo", "from-cli")).toContain("from-cli");
-    expect(JSON.stringify(await json("machine", "list", "--json"))).toContain(machine.id);
-    expect(JSON.stringify(await json("lifecycle", "events", "--json"))).toContain("create");
-    await cli("machine", "kill", machine.id);
-    expect(JSON.stringify(await json("machine", "list", "--json"))).not.toContain(machine.id);
-  }, 60_000);
 });

@@ -85,6 +85,18 @@ describe("a terminal", () => {
     await socket.untilType("pty_exited");
   });
 
+  it("has its new size before what is typed after it", async () => {
+    await using socket = await open();
+    const { session } = await start(socket);
+    for (let cols = 50; cols < 60; cols++) {
+      socket.send({ type: "pty_resize", id: "t1", session_id: session, cols, rows: 20 });
+      socket.send(input(session, "stty size\n"));
+      await untilShown(socket, `20 ${String(cols)}`);
+    }
+    socket.send({ type: "pty_kill", id: "t1", session_id: session });
+    await socket.untilType("pty_exited");
+  });
+
   it("outlives its socket, and is joined again by its session or its pid", async () => {
     const lost = await open();
     const { session, pid } = await start(lost);
@@ -94,8 +106,11 @@ describe("a terminal", () => {
     await lost.closed;
     await using socket = await open();
     for (const by of [{ session_id: session }, { pid }]) {
-      const joined = await socket.ask({ type: "pty_connect", id: `by ${Object.keys(by).join()}`, ...by });
-      expect(joined).toMatchObject({ type: "pty_started", session_id: session, pid });
+      const id = `by ${Object.keys(by).join()}`;
+      socket.send({ type: "pty_connect", id, ...by });
+      // The one that has joined before may be told what the shell writes meanwhile.
+      const joined = (await socket.untilType("pty_started")).at(-1);
+      expect(joined).toMatchObject({ id, session_id: session, pid });
     }
     socket.send(input(session, 'echo "it is $kept"\n'));
     await untilShown(socket, "it is before");

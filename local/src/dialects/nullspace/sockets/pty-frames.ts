@@ -15,6 +15,7 @@ import { pipeOutput } from "./process-output";
 type Start = Extract<PtyClientFrame, { type: "pty_start" }>;
 type Connect = Extract<PtyClientFrame, { type: "pty_connect" }>;
 type Input = Extract<PtyClientFrame, { type: "pty_input" }>;
+type Resize = Extract<PtyClientFrame, { type: "pty_resize" }>;
 
 /** The vendor's. */
 const defaultSize = { cols: 120, rows: 30 };
@@ -50,6 +51,8 @@ const exactlyOne = (frame: Frame, one: string, other: string): Violation[] => {
 export class PtyFrames {
   /** Of the terminals of this socket, so that a key that is pressed asks no database. */
   private readonly pids = new Map<string, number>();
+  /** Of each terminal the last one, while it is under way. */
+  private readonly resizing = new Map<string, Promise<void>>();
 
   constructor(private readonly socket: MachineSocket) {}
 
@@ -61,20 +64,35 @@ export class PtyFrames {
         return streams.open(frame.id, (done) => this.start(frame, done));
       case "pty_connect":
         return streams.open(frame.id, (done) => this.connect(frame, done));
-      case "pty_input":
+      case "pty_input": {
+        const resized = this.resizing.get(frame.session_id);
         return input.run(frame.session_id, async () => {
+          await resized;
           const pid = await this.pidOf(frame.session_id);
           await processes.writeStdin(machineId, pid, bytesOf(frame), closing);
         });
-      case "pty_resize": {
-        const { cols, rows } = frame;
-        return processes.resize(machineId, await this.pidOf(frame.session_id), { cols, rows });
       }
+      case "pty_resize":
+        return this.resize(frame);
       case "pty_kill":
         return processes.kill(machineId, await this.pidOf(frame.session_id));
       default:
         return frame satisfies never;
     }
+  }
+
+  /** Not held up by input that nobody reads; but input that comes after it finds the new size. */
+  private async resize({ session_id: session, cols, rows }: Resize): Promise<void> {
+    const { machineId, controlPlane } = this.socket;
+    const resized = (async () => {
+      await this.resizing.get(session);
+      await controlPlane.processes.resize(machineId, await this.pidOf(session), { cols, rows });
+    })();
+    const over = resized.catch(() => undefined); // Told to whoever asked for it, once.
+    this.resizing.set(session, over);
+    await resized.finally(() => {
+      if (this.resizing.get(session) === over) this.resizing.delete(session);
+    });
   }
 
   private async start(frame: Start, done: () => void): Promise<void> {
