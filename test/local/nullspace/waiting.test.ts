@@ -43,6 +43,22 @@ it.each([
   });
 });
 
+it.each(["bound", "closing", "gone"])("work on files is given up at the end of its wait: %s", async (end) => {
+  const waiting = new Waiting();
+  const connection = new EventEmitter();
+  const told = outcome(waiting.run(replyOf(connection), { kind: "file", id: "a" }, forever));
+  if (end === "bound") jest.advanceTimersByTime(110_000);
+  else if (end === "closing") waiting.close();
+  else connection.emit("close");
+  const { status, code, message, options } = await told;
+  expect({ status, code, options }).toEqual({
+    status: 503,
+    code: "file_error",
+    options: { retryable: true },
+  });
+  expect(message).toMatch(/; it was given up$/);
+});
+
 it("a command bounds itself", async () => {
   const done = new Waiting().run(
     replyOf(new EventEmitter()),

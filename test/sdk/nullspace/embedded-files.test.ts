@@ -78,8 +78,9 @@ test("folders are made, listed, renamed and removed; permissions are set; text i
   expect(await files.exists(id, "/tree/one/a.txt")).toBe(false);
   await files.remove(id, "/tree");
   expect(await files.exists(id, "/tree")).toBe(false);
-  for (const call of [files.stat(id, "/tree"), files.read(id, "/tree"), files.remove(id, "/tree")]) {
-    expect(await failureOf(call)).toMatchObject({ name: "NotFoundError", status: 404 });
+  const gone = [files.stat(id, "/tree"), files.read(id, "/tree"), files.remove(id, "/tree")];
+  for (const failure of await Promise.all(gone.map(failureOf))) {
+    expect(failure).toMatchObject({ name: "NotFoundError", status: 404 });
   }
 });
 
@@ -127,6 +128,28 @@ test("a write that is given up leaves the old content", async () => {
   });
   await expect(write).rejects.toThrow("enough");
   expect(await client.files.read(id, "/kept")).toBe("old");
+});
+
+test("an address is good without the key, for a while", async () => {
+  const { url, token } = await client.files.uploadUrl(id, "/signed");
+  expect(token.length).toBeGreaterThan(0);
+  expect((await fetch(url, { method: "PUT", body: "signed" })).status).toBe(204);
+  expect(await (await fetch(await client.files.downloadUrl(id, "/signed"))).text()).toBe("signed");
+});
+
+test("parts are sent one by one, from 0, and an upload is gone on with", async () => {
+  const { uploads } = client.files;
+  const session = await uploads.create(id, {
+    kind: "file",
+    sourceKind: "restartable_file",
+    targetPath: "/parts",
+    contentLength: 5,
+    conflict: "error",
+  });
+  await uploads.putPart(id, session.uploadId, { partNumber: 0, content: Buffer.from("parts") });
+  expect(await uploads.get(id, session.uploadId)).toMatchObject({ status: "staged", acceptedBytes: 5 });
+  expect(await uploads.complete(id, session.uploadId)).toMatchObject({ publishedBytes: 5 });
+  expect(await client.files.read(id, "/parts")).toBe("parts");
 });
 
 test("an archive is unpacked", async () => {

@@ -123,7 +123,8 @@ function openForm(request: FastifyRequest, maxParts: number): busboy.Busboy {
     return busboy({
       headers: request.headers,
       defParamCharset: "utf8",
-      limits: { fieldSize: maxFieldBytes, parts: maxParts, fileSize: maxUploadBytes },
+      // The limit is told when it is reached, not when it is passed.
+      limits: { fieldSize: maxFieldBytes, parts: maxParts + 1, fileSize: maxUploadBytes },
     });
   } catch (error) {
     throw broken(wordsOf(error), error);
