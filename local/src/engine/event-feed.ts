@@ -11,9 +11,9 @@ import { Line, sliceMs } from "./line";
 import type { LifecycleEventRecord } from "./record";
 import { machinesOf } from "../store/event-rows";
 
-/** Events read in one go; for a reader that has yet to show how much it takes, this few. */
+/** Events read in one go; a reader that is behind is given as many as it turns out to take. */
 const chunk = 500;
-const smallChunk = 50;
+const firstChunk = 50;
 const defaultReplay = 100;
 /** Waits when the store cannot be asked. */
 const storeRetryMs = 1_000;
@@ -61,7 +61,7 @@ export class EventFeed {
   /** The listener is first called after the returned promise has resolved. @throws Refusal event_not_found */
   async follow(options: FollowEvents, listener: EventListener): Promise<() => void> {
     const cursor = await this.line.run(() => this.startOf(options));
-    const reader: Reader = { filter: options.filter, listener, cursor, chunk: smallChunk, ended: false };
+    const reader: Reader = { filter: options.filter, listener, cursor, chunk: firstChunk, ended: false };
     setImmediate(() => {
       this.catchUp(reader);
     });
@@ -125,7 +125,7 @@ export class EventFeed {
         const events = await this.store.select(reader.filter, { first: reader.cursor + 1, last }, page);
         const full = events.length === page.limit;
         reader.cursor = (full ? events.at(-1)?.sequence : undefined) ?? last;
-        reader.chunk = chunk;
+        reader.chunk = Math.min(chunk, 2 * reader.chunk);
         const taken = this.give(reader, events);
         if (!taken) this.catchUp(reader);
         else
@@ -230,7 +230,7 @@ export class EventFeed {
   ): Promise<void> {
     const next = wanted[taken];
     if (next) reader.cursor = next.sequence - 1;
-    reader.chunk = Math.min(chunk, Math.max(smallChunk, taken));
+    reader.chunk = Math.min(chunk, Math.max(1, 2 * taken));
     return room;
   }
 

@@ -33,6 +33,12 @@ export class Outbound {
     }
   }
 
+  /** What is sent until the returned function is called goes to the system in one piece. */
+  hold(): () => void {
+    this.raw.cork();
+    return () => this.raw.uncork();
+  }
+
   get isOpen(): boolean {
     return this.socket.readyState === this.socket.OPEN;
   }

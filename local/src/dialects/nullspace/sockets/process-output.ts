@@ -24,13 +24,19 @@ export async function pipeOutput(
 ): Promise<void> {
   const { out } = connection;
   const { id, pid } = wording;
+  /** Set while pieces go out that were read together. */
+  let letGo: (() => void) | undefined;
   try {
     for await (const event of events) {
-      await out.room();
+      if (!letGo) await out.room();
       if (!out.isOpen) return;
       switch (event.type) {
         case "output":
+          if (event.hasMore) letGo ??= out.hold();
           out.send(wording.output(event));
+          if (event.hasMore) break;
+          letGo?.();
+          letGo = undefined;
           break;
         case "gap":
           // Output that nobody can have any more. Clients that do not know the frame skip it.
@@ -50,6 +56,8 @@ export async function pipeOutput(
     if (!gone.aborted && !closing.aborted) throw new Error(`the output of ${String(pid)} has no end`);
   } catch (error) {
     connection.fail(error, id);
+  } finally {
+    letGo?.();
   }
 }
 

@@ -87,6 +87,8 @@ class Sockets {
         raw.destroy();
         return;
       }
+      // Nothing may come between this and the handshake, which takes the place.
+      this.requirePlace();
       this.server.handleUpgrade(request, raw, head, (socket) => {
         raw.off("error", ignore);
         this.serve(socket, raw, target);
@@ -112,8 +114,12 @@ class Sockets {
     const { signal } = this.closing;
     const admitted = await admit(request, this.deps, signal);
     signal.throwIfAborted();
+    return admitted;
+  }
+
+  private requirePlace(): void {
     const { maxSockets } = this.deps.settings;
-    if (this.open.size < maxSockets) return admitted;
+    if (this.open.size < maxSockets) return;
     throw wireError(
       429,
       "rate_limit_exceeded",
