@@ -163,3 +163,16 @@ describe.each(places)("snapshots of the $name driver of $user", ({ name, uid }) 
     await plane.call("kill", "busy");
   });
 });
+
+test("plain processes do not start where egress is denied: they share the host's network", async () => {
+  const stateDir = makeStateDir(ordinary.uid);
+  const plane = await ControlPlaneProcess.start({ name: "process", stateDir, uid: ordinary.uid });
+  try {
+    await expect(plane.call("start", "m", { network: "none" })).rejects.toMatchObject({
+      reason: "egress_not_enforced",
+    });
+  } finally {
+    await plane.end();
+    removeStateDir(stateDir);
+  }
+});

@@ -93,6 +93,11 @@ export class ProcessDriver implements Driver {
     const machine = machineFolder(this.stateDir, spec.id);
     await releaseLeft(machine, () => this.pidsOf(machine));
     if (await this.isRunning(spec.id)) return;
+    if (spec.network === "none") {
+      const words =
+        "plain processes share the host's network: egress cannot be denied here; use the sandbox driver";
+      throw new DriverError("egress_not_enforced", words, false);
+    }
     await endKeepers(machine); // of a start that was killed before it wrote the pid down
     for (const name of ["", "exec"]) await makePrivate(join(machine.path, name));
     await prepareRoot(machine, this.stateDir, spec.fromSnapshotId, signal);

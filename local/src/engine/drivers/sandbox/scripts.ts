@@ -19,7 +19,7 @@ export const startTag = "pulumi-machines-start";
  */
 export const startScript = `set -eu
 folder=$2 mode=$3
-here=$(dirname "$0")
+here=\${0%/*}
 # Held for as long as this process lives: two starts never mount one disk twice.
 exec 9>"$folder/lock"
 flock -n 9 || exit 75
@@ -35,7 +35,12 @@ exec unshare --mount --propagation private /bin/sh "$here/setup.sh" "$@"
 `;
 
 /** Functions of every script that mounts. */
-export const systemScript = `# The host's programs and libraries, read-only, in the tree that we stand in.
+export const systemScript = `# What $2 lists as an fstab, by one program: to start one takes longer than to mount. $1 is a file to use.
+mount_all() {
+  echo "$2" >"$1"
+  mount -a -T "$1"
+}
+# The host's programs and libraries, read-only, in the tree that we stand in.
 bind_system() {
   for name in usr bin sbin lib lib32 lib64 libx32 nix; do
     if [ -L "/$name" ] || [ -L "$name" ] || [ ! -d "/$name" ] || [ ! -d "$name" ]; then continue; fi
@@ -65,7 +70,7 @@ link_lower() {
 /** Runs in the outer namespace, mounts the machine's tree, and waits for the machine to end. */
 export const setupScript = `set -eu
 tag=$1 folder=$2 mode=$3 boot=$4 template=$5 base=$6 count=$7 hostname=$8 network=\${11}
-here=$(dirname "$0")
+here=\${0%/*}
 cd -P "$folder"
 # Empty both before anything can be taken for a machine that is up.
 exec 7>runtime.json 8>ready
@@ -85,20 +90,18 @@ cd ../stage
 bind_system
 cd mnt
 bind_system
-mount -t tmpfs -o "mode=755,size=64k,uid=$base,gid=$base" tmpfs dev
-for name in null zero full random urandom tty; do
-  : >"dev/$name"
-  mount --bind "/dev/$name" "dev/$name"
-done
-mkdir dev/pts dev/shm
-mount -t devpts -o newinstance,ptmxmode=0666,mode=620 devpts dev/pts
-mount -t tmpfs -o mode=1777 tmpfs dev/shm
-mount -t tmpfs -o "mode=755,uid=$base,gid=$base" tmpfs run
-ln -s pts/ptmx dev/ptmx
-ln -s /proc/self/fd dev/fd
-ln -s /proc/self/fd/0 dev/stdin
-ln -s /proc/self/fd/1 dev/stdout
-ln -s /proc/self/fd/2 dev/stderr
+mount -t tmpfs -o "mode=755,uid=$base,gid=$base" tmpfs dev
+# Links, folders, and empty files for the devices.
+cp -a ../dev/. dev
+mount_all "$folder/root/fstab" "/dev/null dev/null none bind
+/dev/zero dev/zero none bind
+/dev/full dev/full none bind
+/dev/random dev/random none bind
+/dev/urandom dev/urandom none bind
+/dev/tty dev/tty none bind
+devpts dev/pts devpts newinstance,ptmxmode=0666,mode=620
+tmpfs dev/shm tmpfs mode=1777
+tmpfs run tmpfs mode=755,uid=$base,gid=$base"
 cd -P "$folder"
 
 # A process that holds the inner user namespace until its uids are mapped and the machine has entered it.

@@ -27,10 +27,24 @@ interface Entry {
 
 const folders: [string, number][] = [
   ...["dev", "etc", "home", "media", "mnt", "opt", "proc", "run", "srv", "sys", "usr"].map(open),
-  ...["var", "var/cache", "var/lib", "var/local", "var/log", "var/spool"].map(open),
+  ...["dev/pts", "dev/shm", "var", "var/cache", "var/lib", "var/local", "var/log", "var/spool"].map(open),
   ["root", 0o700],
   ["tmp", 0o1777],
   ["var/tmp", 0o1777],
+];
+
+/** What a machine's /dev is filled with: the devices are mounted on empty files. */
+const devices: Entry[] = [
+  ...["null", "zero", "full", "random", "urandom", "tty"].map((name) => ({
+    ...{ path: `dev/${name}`, mode: 0o644, text: "" },
+  })),
+  ...[
+    ["fd", "/proc/self/fd"],
+    ["ptmx", "pts/ptmx"],
+    ["stdin", "/proc/self/fd/0"],
+    ["stdout", "/proc/self/fd/1"],
+    ["stderr", "/proc/self/fd/2"],
+  ].map(([name = "", link = ""]) => ({ path: `dev/${name}`, mode: 0o777, link })),
 ];
 
 /** Real folders on hosts that keep them apart from /usr; the start script mounts the host's there. */
@@ -88,6 +102,7 @@ function entries(): Entry[] {
   return [
     { path: "", mode: 0o755 },
     ...folders.map(([path, mode]) => ({ path, mode })),
+    ...devices,
     ...systemFolders.flatMap(systemFolder),
     ...settings.flatMap((name) => readable(join("/etc", name), join("etc", name))),
     { path: "etc/passwd", mode: 0o644, text: systemAccounts("/etc/passwd", "root:x:0:0:root:/root:/bin/sh") },
