@@ -5,9 +5,10 @@ import { invalid } from "./errors";
 import { bodyOf } from "./file-body";
 import { completeUploadRequest, createUploadRequest } from "./file-requests";
 import type { FileDeps } from "./file-routes";
+import { partSize } from "./file-upload-checks";
 import { uploadRefused } from "./file-upload-errors";
 import type { UploadSession } from "./file-upload-session";
-import { partSize, type Uploads } from "./file-uploads";
+import type { Uploads } from "./file-uploads";
 import { idempotencyOf, machineOf, param, parse, requireNoBody } from "./requests";
 import { living } from "./transitions";
 

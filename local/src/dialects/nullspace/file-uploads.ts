@@ -1,23 +1,20 @@
 /** Uploads in parts: kept on disk, published as a whole, and gone with their machine or after a day. */
-import { createHash, randomUUID } from "node:crypto";
+import { randomUUID } from "node:crypto";
 import { join } from "node:path";
-import { Readable } from "node:stream";
+import type { Readable } from "node:stream";
 import type { ControlPlane, IdempotentRequest } from "../../engine/control-plane";
 import type { NullspaceDeps } from "./deps";
 import { WireError, wireError } from "./errors";
 import { asUser, type CreateUpload, maxUploadBytes } from "./file-requests";
+import { publishUpload } from "./file-publish";
 import { Staging, type StoredSession } from "./file-staging";
-import { publishFailure, uploadRefused } from "./file-upload-errors";
-import { machineStagingBytes, maxConcurrency, UploadSession } from "./file-upload-session";
+import { otherBytes, partSize, requireAll, requireOpen, requireSpace } from "./file-upload-checks";
+import { uploadRefused } from "./file-upload-errors";
+import { maxConcurrency, UploadSession } from "./file-upload-session";
 import { living } from "./transitions";
 
 export const uploadLifetimeMs = 86_400_000;
 const sweepMs = 60_000;
-/** Of one machine, ended ones included. */
-const maxSessions = 1000;
-/** Of the host's disk, left for everything else. */
-const keptFreeBytes = 256 * 1_048_576;
-const maxNamedParts = 50;
 
 type Log = (error: unknown) => void;
 
@@ -128,7 +125,7 @@ export class Uploads {
       ...{ createdAt: now, updatedAt: now, expiresAt: now + uploadLifetimeMs, end: null },
     });
     // From here to the map nothing else runs: two creates cannot reserve the same space.
-    this.reserve(machineId, length, free);
+    requireSpace([...this.sessions.values()], { machineId, length, free });
     this.sessions.set(session.id, session);
     try {
       await this.staging.save(session.stored);
@@ -140,31 +137,6 @@ export class Uploads {
     return session;
   }
 
-  /** @throws WireError 507 */
-  private reserve(machineId: string, length: number, free: number): void {
-    const all = [...this.sessions.values()];
-    const own = all.filter(({ stored }) => stored.machineId === machineId);
-    const open = (sessions: UploadSession[]): UploadSession[] =>
-      sessions.filter(({ stored }) => stored.end === null);
-    const sum = (sessions: UploadSession[], bytes: (session: UploadSession) => number): number =>
-      open(sessions).reduce((total, session) => total + bytes(session), 0);
-    const reserved = sum(own, ({ stored }) => stored.asked.content_length);
-    const promised = sum(all, ({ stored, acceptedBytes }) => stored.asked.content_length - acceptedBytes);
-    const why =
-      own.length >= maxSessions
-        ? `this machine has ${String(maxSessions)} uploads of the last day`
-        : reserved + length > machineStagingBytes
-          ? `the uploads to this machine would hold more than ${String(machineStagingBytes)} bytes at once`
-          : promised + length > free - keptFreeBytes
-            ? "the control plane's disk has too little space"
-            : undefined;
-    if (why === undefined) return;
-    throw uploadRefused(
-      "insufficient_staging_space",
-      `${why}: complete or abort other uploads, or try again later`,
-    );
-  }
-
   /** @throws WireError */
   async putPart(
     session: UploadSession,
@@ -173,7 +145,7 @@ export class Uploads {
     checksum: string | undefined,
   ): Promise<void> {
     const about = { upload_id: session.id, part_number: part };
-    this.requireOpen(session);
+    requireOpen(session);
     if (session.writing >= 2 * maxConcurrency) {
       throw wireError(
         429,
@@ -197,9 +169,9 @@ export class Uploads {
             about,
           );
         }
-        this.requireOpen(session);
+        requireOpen(session);
       });
-      this.requireOpen(session);
+      requireOpen(session);
       session.parts.set(part, session.bytesOf(part));
       session.stored.updatedAt = this.now();
     } finally {
@@ -219,9 +191,9 @@ export class Uploads {
     const { end, asked } = session.stored;
     if (end?.status === "completed" && end.key === key) return;
     if (session.completing?.key !== key) {
-      this.requireOpen(session);
+      requireOpen(session);
       const expected = checksum ?? asked.whole_checksum_sha256 ?? undefined;
-      this.requireAll(session);
+      requireAll(session);
       if (expected?.toLowerCase() !== (asked.whole_checksum_sha256 ?? expected)?.toLowerCase())
         throw otherBytes(session);
       const done = this.publish(session, key, expected?.toLowerCase()).finally(() => {
@@ -233,85 +205,17 @@ export class Uploads {
     await endsBefore(session.completing.done, signal);
   }
 
-  private requireAll(session: UploadSession): void {
-    const missing = session.missing(maxNamedParts);
-    if (missing.length === 0) return;
-    const left = session.partCount - session.parts.size;
-    throw uploadRefused("missing_parts", `${String(left)} parts are missing: send them, then complete it`, {
-      upload_id: session.id,
-      details: { missing_parts: missing },
-    });
-  }
-
   private async publish(session: UploadSession, key: string, checksum: string | undefined): Promise<void> {
-    const { machineId, asked } = session.stored;
-    const path = asked.target_path;
-    const options = { signal: this.closing.signal, ...asUser(asked.user) };
-    const content = Readable.from(this.whole(session, checksum), {
-      objectMode: false,
-      highWaterMark: 262_144,
-    });
-    const { files } = this.controlPlane;
-    try {
-      const done =
-        asked.kind === "file"
-          ? {
-              files: 1,
-              bytes: (
-                await files.write(machineId, path, content, {
-                  ...options,
-                  exclusive: asked.conflict === "error",
-                })
-              ).size,
-            }
-          : await files.unpack(machineId, path, content, { ...options, conflict: asked.conflict });
-      await this.end(session, { status: "completed", key, ...done, acceptedBytes: session.acceptedBytes });
-    } catch (error) {
-      throw publishFailure(error, { upload_id: session.id, path });
-    } finally {
-      content.destroy();
-    }
-  }
-
-  /** The content, which fails at its end when it is not what the checksum says: nothing is published then. */
-  private async *whole(session: UploadSession, checksum: string | undefined): AsyncGenerator<Buffer, void> {
-    const hash = createHash("sha256");
-    for (let part = 0; part < session.partCount; part++) {
-      for await (const chunk of this.staging.readPart(session.id, part) as AsyncIterable<Buffer>) {
-        hash.update(chunk);
-        yield chunk;
-      }
-    }
-    if (checksum !== undefined && hash.digest("hex") !== checksum) throw otherBytes(session);
+    const { signal } = this.closing;
+    const done = await publishUpload(this.controlPlane.files, this.staging, session, { checksum, signal });
+    await this.end(session, { status: "completed", key, ...done, acceptedBytes: session.acceptedBytes });
   }
 
   /** Once aborted, it stays so. @throws WireError 409 */
   async abort(session: UploadSession): Promise<void> {
     if (session.status === "aborted" || session.status === "expired") return;
-    this.requireOpen(session);
+    requireOpen(session);
     await this.end(session, { status: "aborted", acceptedBytes: session.acceptedBytes });
-  }
-
-  private requireOpen(session: UploadSession): void {
-    const about = { upload_id: session.id };
-    switch (session.status) {
-      case "completed":
-        throw uploadRefused("upload_already_completed", "this upload is completed", about);
-      case "aborted":
-        throw uploadRefused("upload_aborted", "this upload was aborted: begin a new one", about);
-      case "expired":
-        throw uploadRefused(
-          "upload_expired",
-          "this upload was left for a day and has expired: begin a new one",
-          about,
-        );
-      case "completing":
-        throw wireError(409, "transition_in_progress", "this upload is being completed", {
-          retryable: true,
-          retryAfterMs: 1000,
-        });
-      default:
-    }
   }
 
   private async end(session: UploadSession, end: NonNullable<StoredSession["end"]>): Promise<void> {
@@ -348,19 +252,6 @@ export class Uploads {
     }
   }
 }
-
-export const partSize = (about: { upload_id: string; part_number: number }, expected: number): WireError =>
-  uploadRefused(
-    "part_size_mismatch",
-    `part ${String(about.part_number)} must have ${String(expected)} bytes`,
-    about,
-  );
-
-const otherBytes = (session: UploadSession): WireError =>
-  uploadRefused("whole_checksum_mismatch", "the parts together are not what the checksum of the whole says", {
-    upload_id: session.id,
-    path: session.stored.asked.target_path,
-  });
 
 /** As the promise, or the signal's reason when that comes first. */
 async function endsBefore(done: Promise<void>, signal: AbortSignal): Promise<void> {
