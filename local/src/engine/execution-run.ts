@@ -7,7 +7,7 @@ import type { ExecExit, RunningExec } from "./driver";
 import type { OutputStream } from "./processes/api";
 import { OutputWatch } from "./processes/output-watch";
 import { Pulse } from "./processes/pulse";
-import { OutputRecorder, pathOf } from "./processes/recorder";
+import { OutputRecorder, pathOf, type Position } from "./processes/recorder";
 
 export interface RunOptions {
   db: Database;
@@ -35,6 +35,7 @@ export class ExecutionRun {
   readonly pulse = new Pulse();
   /** Beats once, when nothing more will come of this run. */
   readonly over = new Pulse();
+  private readonly changed: Position = { stdout: 0, stderr: 0 };
   private ending: Ending | undefined;
   private state: "runs" | "ended" | "closed" = "runs";
   private watch: OutputWatch | undefined;
@@ -64,6 +65,11 @@ export class ExecutionRun {
     return pathOf(this.options.exec, stream);
   }
 
+  /** How often the stream has been seen to change; it may have more of which we have not heard yet. */
+  changes(stream: OutputStream): number {
+    return this.changed[stream];
+  }
+
   /** Ends the command; the first reason given is the one that is recorded. */
   async end(ending: Ending): Promise<void> {
     this.ending ??= ending;
@@ -88,16 +94,17 @@ export class ExecutionRun {
     const { exec, executionId, timeoutMs, report } = this.options;
     await this.recorder.open();
     if (this.isClosed) return;
-    this.watch = new OutputWatch(
-      [exec.stdoutPath, exec.stderrPath],
-      () => {
-        this.pulse.beat();
-        this.recorder.gather();
-      },
-      (error) => report(`execution ${executionId}: its output cannot be watched and may come late`, error),
+    const changed = (path: string): void => {
+      this.changed[path === exec.stdoutPath ? "stdout" : "stderr"]++;
+      this.pulse.beat();
+      this.recorder.gather();
+    };
+    const paths = [exec.stdoutPath, exec.stderrPath];
+    this.watch = new OutputWatch(paths, changed, (error) =>
+      report(`execution ${executionId}: its output cannot be watched and may come late`, error),
     );
     if (timeoutMs !== null) this.endAfter(timeoutMs);
-    this.pulse.beat();
+    for (const path of paths) changed(path); // What was written before we watched.
     this.recorder.pump();
     const exit = await exec.exited;
     if (this.isClosed) return;

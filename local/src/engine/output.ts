@@ -1,10 +1,14 @@
 /** Reads a command's output file in pieces that never cut a UTF-8 character in two. */
+import { readSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { setImmediate as breathe } from "node:timers/promises";
 
 /** Largest piece, in bytes. */
 export const pieceBytes = 65_536;
-/** What is read of a file at once while much is there, at most. */
-const blockBytes = 16 * pieceBytes;
+/** Between them others get their turn. */
+const piecesABreath = 64;
+/** The longest UTF-8 character. */
+const characterBytes = 4;
 
 /** How many bytes at the start of `bytes` are whole UTF-8 characters; broken ones count as whole. */
 export function wholeCharacters(bytes: Uint8Array): number {
@@ -27,26 +31,27 @@ export async function* pieces(
   const file = await open(path, "r").catch(() => undefined);
   if (!file) return;
   try {
-    let limit = pieceBytes;
-    for (let at = from; ;) {
-      const block = await nextBlock(file, at, limit);
-      const isLast = block.length < limit;
-      limit = blockBytes;
-      for (let rest = block; rest.length > 0;) {
-        const piece = rest.subarray(0, pieceBytes);
-        const isTail = ended && isLast && piece.length === rest.length;
-        // A block may end anywhere: what is not whole then begins the next one, if one comes.
-        const length = isTail ? piece.length : wholeCharacters(piece);
-        if (length === 0) break;
-        yield { from: at, to: at + length };
-        at += length;
-        rest = rest.subarray(length);
-      }
-      if (isLast) return;
+    const { size } = await file.stat();
+    let count = 0;
+    for (let at = from; at < size;) {
+      const limit = Math.min(at + pieceBytes, size);
+      const to = ended && limit === size ? limit : limit - brokenBytes(file, at, limit);
+      if (to === at) return;
+      yield { from: at, to };
+      at = to;
+      if (++count % piecesABreath === 0) await breathe();
     }
   } finally {
     await file.close();
   }
+}
+
+/** How many bytes before `to` belong to a character that goes on after it. */
+function brokenBytes(file: FileHandle, from: number, to: number): number {
+  const tail = Buffer.alloc(Math.min(characterBytes, to - from));
+  // Not the output, which may be much, but a few bytes of what was written just now: no wait for a thread is worth it.
+  const length = readSync(file.fd, tail, 0, tail.length, to - tail.length);
+  return length - wholeCharacters(tail.subarray(0, length));
 }
 
 /** What the file holds from `from` on, at most `limit` bytes of it; less only at its end. */

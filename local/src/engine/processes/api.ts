@@ -43,8 +43,11 @@ export type OutputStream = "stdout" | "stderr";
 
 /** One thing that a command did, in order within its stream. */
 export type ProcessEvent =
-  /** `from` counts bytes from the command's start. Never cuts a UTF-8 character in two, at most 64 KiB. */
-  | { type: "output"; stream: OutputStream; from: number; data: Buffer }
+  /**
+   * `from` counts bytes from the command's start. Never cuts a UTF-8 character in two, at most 64 KiB. With `hasMore` the next
+   * one has been read already and comes at once: a reader may take them together. They are few.
+   */
+  | { type: "output"; stream: OutputStream; from: number; data: Buffer; hasMore?: true }
   /** These bytes were dropped before they could be read. */
   | { type: "gap"; stream: OutputStream; from: number; bytes: number }
   /** The last event. */

@@ -1,16 +1,15 @@
 /** Reads what a command writes straight from its files, as fast as the reader asks and no faster. */
-import { type FileHandle, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import type { Driver } from "../driver";
 import type { ExecutionRun } from "../execution-run";
 import type { Executions } from "../executions";
-import { nextBlock, pieceBytes, wholeCharacters } from "../output";
+import { wholeCharacters } from "../output";
 import type { FollowProcess, OutputStream, ProcessEvent, ProcessOutput, ProcessRecord } from "./api";
 import { type Hold, outputStreams, pathOf, type Position } from "./recorder";
+import { StreamReader } from "./stream-reader";
 
 /** How long all output is kept for a reader that was cut, or has not come yet, in milliseconds. */
 export const lingerMs = 10_000;
-/** What is read of a file at once while much is there, at most. */
-const blockBytes = 4 * pieceBytes;
 /** The longest UTF-8 character is of 4 bytes. */
 const characterBytes = 4;
 
@@ -42,11 +41,6 @@ export async function followOutput(
 
 class Reader {
   private held: Hold | undefined;
-  private readonly files = new Map<OutputStream, FileHandle>();
-  /** Read ahead while more has come than one piece: an idle reader holds nothing. */
-  private readonly blocks = new Map<OutputStream, { from: number; bytes: Buffer }>();
-  /** The next block, which is read while the last piece of the one before is on its way. */
-  private readonly ahead = new Map<OutputStream, { from: number; bytes: Promise<Buffer | undefined> }>();
   private readonly letGo = (): void => this.held?.release(lingerMs);
 
   constructor(
@@ -67,22 +61,33 @@ class Reader {
 
   async *events(): AsyncGenerator<ProcessEvent, void> {
     let linger = lingerMs;
+    const readers = new Map<OutputStream, StreamReader>();
     try {
       const source = await this.locate();
+      /** Of each stream that was read to its end: how often it had changed before. */
+      const drained = new Map<OutputStream, number>();
       while (source && !this.signal.aborted) {
         const seen = source.run?.pulse.now ?? 0;
         // Asked before the files are read: what was written before the end is then all there.
         const final = await this.final(source);
         let some = false;
         for (const stream of outputStreams) {
-          const event = await this.next(source, stream, final);
-          if (this.isOver(source)) return;
-          if (!event) continue;
-          some = true;
-          if (event.type === "output") this.readAhead(source, stream, event.from + event.data.length);
-          yield event;
-          this.at[stream] = event.from + (event.type === "gap" ? event.bytes : event.data.length);
-          if (this.held) this.held.at = this.at;
+          const changes = source.run?.changes(stream) ?? 0;
+          if (!final && drained.get(stream) === changes) continue;
+          const reader = readers.get(stream) ?? readerOf(source, stream);
+          readers.set(stream, reader);
+          do {
+            const event = await this.next(source, reader, stream, final);
+            if (this.isOver(source)) return;
+            if (!event) {
+              drained.set(stream, changes);
+              break;
+            }
+            some = true;
+            yield event;
+            this.at[stream] = event.from + (event.type === "gap" ? event.bytes : event.data.length);
+            if (this.held) this.held.at = this.at;
+          } while (reader.hasMore);
         }
         if (some) continue;
         if (final) {
@@ -95,8 +100,7 @@ class Reader {
     } finally {
       this.signal.removeEventListener("abort", this.letGo);
       this.held?.release(linger);
-      await Promise.allSettled([...this.ahead.values()].map(({ bytes }) => bytes));
-      for (const file of this.files.values()) await file.close();
+      for (const reader of readers.values()) await reader.close();
     }
   }
 
@@ -144,6 +148,7 @@ class Reader {
 
   private async next(
     source: Source,
+    reader: StreamReader,
     stream: OutputStream,
     final: ProcessRecord | undefined,
   ): Promise<Extract<ProcessEvent, { from: number }> | undefined> {
@@ -151,69 +156,15 @@ class Reader {
     const end = final && (stream === "stdout" ? final.stdoutBytes : final.stderrBytes);
     const gap = (to: number) => ({ type: "gap", stream, from, bytes: to - from }) as const;
     if (end !== undefined && from >= end) return undefined;
-    const bytes = this.known(stream, from) ?? (await this.block(source, stream, from));
-    if (!bytes) return gap(source.kept(stream));
-    const piece = bytes.subarray(0, Math.min(pieceBytes, (end ?? Infinity) - from));
-    if (piece.length === 0) return end === undefined ? undefined : gap(end);
-    const isLast = end !== undefined && from + piece.length >= end;
-    const whole = isLast ? piece.length : wholeCharacters(piece);
-    if (whole === 0) return end === undefined ? undefined : gap(end);
-    return { type: "output", stream, from, data: piece.subarray(0, whole) };
-  }
-
-  /** What was read ahead. Less than a piece of it may be cut within a character, or have grown meanwhile. */
-  private known(stream: OutputStream, from: number): Buffer | undefined {
-    const block = this.blocks.get(stream);
-    if (block && from >= block.from && from + pieceBytes <= block.from + block.bytes.length) {
-      return block.bytes.subarray(from - block.from);
-    }
-    this.blocks.delete(stream);
-    return undefined;
-  }
-
-  /** Where a whole block has come, there is likely to be another one. */
-  private readAhead(source: Source, stream: OutputStream, from: number): void {
-    const block = this.blocks.get(stream);
-    if (!block || from + pieceBytes <= block.from + block.bytes.length) return;
-    this.blocks.delete(stream);
-    const bytes = this.read(source, stream, from, blockBytes);
-    bytes.catch(() => undefined); // Thrown where it is awaited.
-    this.ahead.set(stream, { from, bytes });
-  }
-
-  private async block(source: Source, stream: OutputStream, from: number): Promise<Buffer | undefined> {
-    const ahead = this.ahead.get(stream);
-    this.ahead.delete(stream);
-    const early = ahead?.from === from ? await ahead.bytes : undefined;
-    // It may have ended, or been dropped, since.
-    const bytes = early?.length ? early : await this.read(source, stream, from, 2 * pieceBytes);
-    if (bytes && bytes.length > pieceBytes) this.blocks.set(stream, { from, bytes });
-    return bytes;
-  }
-
-  /** Empty where there is nothing yet, or any more; undefined when it was dropped. */
-  private async read(
-    source: Source,
-    stream: OutputStream,
-    from: number,
-    limit: number,
-  ): Promise<Buffer | undefined> {
-    if (source.kept(stream) > from) return undefined;
-    const file = await this.open(source, stream);
-    const bytes = file ? await nextBlock(file, from, limit) : Buffer.alloc(0);
-    // Asked again: what is dropped while we read it reads as zeros.
-    return source.kept(stream) > from ? undefined : bytes;
-  }
-
-  private async open(source: Source, stream: OutputStream): Promise<FileHandle | undefined> {
-    const known = this.files.get(stream);
-    if (known) return known;
-    const path = source.path(stream);
-    const file = path === undefined ? undefined : await open(path, "r").catch(() => undefined);
-    if (file) this.files.set(stream, file);
-    return file;
+    const data = await reader.next(from, end);
+    if (!data) return gap(source.kept(stream));
+    if (data.length === 0) return end === undefined ? undefined : gap(end);
+    return { type: "output", stream, from, data, ...(reader.hasMore ? { hasMore: true } : {}) };
   }
 }
+
+const readerOf = (source: Source, stream: OutputStream): StreamReader =>
+  new StreamReader({ path: () => source.path(stream), kept: () => source.kept(stream) });
 
 /** What is written from now on begins here; a character that is half written comes whole. */
 async function liveEnd(run: ExecutionRun | undefined, process: ProcessRecord): Promise<Position> {

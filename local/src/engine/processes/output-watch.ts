@@ -10,13 +10,13 @@ export class OutputWatch {
 
   /** `unwatchable` is told once why the files can only be looked at now and then. */
   constructor(
-    paths: readonly string[],
-    private readonly changed: () => void,
+    private readonly paths: readonly string[],
+    private readonly changed: (path: string) => void,
     private readonly unwatchable: (error: unknown) => void,
   ) {
     for (const path of paths) {
       try {
-        const watcher = watch(path, { persistent: false }, changed);
+        const watcher = watch(path, { persistent: false }, () => changed(path));
         watcher.on("error", (error) => this.poll(error));
         this.watchers.push(watcher);
       } catch (error) {
@@ -32,7 +32,9 @@ export class OutputWatch {
 
   private poll(error: unknown): void {
     if (this.timer) return;
-    this.timer = setInterval(this.changed, lookAgainMs).unref();
+    this.timer = setInterval(() => {
+      for (const path of this.paths) this.changed(path);
+    }, lookAgainMs).unref();
     this.unwatchable(error);
   }
 }

@@ -17,6 +17,9 @@ export const holdOutputBytes = 256 * 1_048_576;
 const flushEveryMs = 250;
 /** Output that comes in many small writes is read together, this long after the first. */
 const gatherMs = 25;
+/** Each drop runs a program: with much output there is one in this time, or for this many bytes. */
+const dropEveryMs = 1_000;
+const manyBytes = 2 * keepOutputBytes;
 /** So that neither stream waits for the other while both flow. */
 const piecesATurn = 64;
 /** Rows of one statement: few sizes, so that the statements stay prepared. */
@@ -54,6 +57,7 @@ export class OutputRecorder {
   private again = false;
   private flushNow = false;
   private flushedAt = -Infinity;
+  private droppedAt = -Infinity;
   private timer: NodeJS.Timeout | undefined;
   private gathering: NodeJS.Timeout | undefined;
   private state: "follows" | "finishing" | "finished" | "closed" = "follows";
@@ -254,8 +258,9 @@ export class OutputRecorder {
     const end = this.end[name];
     const unread = [...this.holds].map((hold) => hold.at[name]);
     const before = Math.max(end - holdOutputBytes, Math.min(end - keepOutputBytes, ...unread));
-    // In steps of a quarter, so that not each piece costs a call to the system.
-    if (before - this.kept[name] <= keepOutputBytes / 4) return;
+    const often = this.state === "follows" && performance.now() - this.droppedAt < dropEveryMs;
+    if (before - this.kept[name] <= (often ? manyBytes : keepOutputBytes / 4)) return;
+    this.droppedAt = performance.now();
     const rest = await db.transaction().execute(async (tx) => {
       await this.write(tx);
       const events = tx
