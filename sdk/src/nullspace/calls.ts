@@ -1,7 +1,7 @@
 /** What the calls to a Nullspace service share: paths, keys, names of members on the wire. */
 import { randomUUID } from "node:crypto";
 import { z } from "zod";
-import type { CallOptions, MutationOptions } from "../call";
+import type { Call, CallOptions, MutationOptions } from "../call";
 import { segment } from "../answers";
 import { UsageError } from "../errors";
 import { timeLimits } from "./time-limits";
@@ -43,3 +43,20 @@ export function wholeNumber(what: string, value: number, min: number, max: numbe
     code: "invalid_argument",
   });
 }
+
+/** A call on a machine that carries no key. */
+export const machineCall = (
+  /** Without the machine: `read the logs of process 7 in`. */
+  verb: string,
+  method: Call["method"],
+  machineId: string,
+  below: string,
+  rest: Partial<Call>,
+): Call => ({
+  ...rest,
+  keyed: false,
+  what: `${verb} machine ${machineId}`,
+  machineId,
+  method,
+  path: machinePath(machineId, below),
+});

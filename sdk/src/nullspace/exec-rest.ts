@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { fetchValue, requestBody } from "../answers";
 import type { Call, CallOptions } from "../call";
-import { anyAnswer, given, machinePath, wholeNumber, withoutKey } from "./calls";
+import { anyAnswer, given, machineCall, wholeNumber, withoutKey } from "./calls";
 import type { NullspaceContext } from "./context";
 import { dispatchProofHeader, type DispatchProofs } from "./dispatch-proofs";
 import { timeLimits } from "./time-limits";
@@ -187,14 +187,8 @@ export class ExecRest {
     path: string,
     rest: Partial<Call>,
   ): Promise<T> {
-    const { value } = await fetchValue(this.context.transport, schema, {
-      ...rest,
-      keyed: false,
-      what: `${verb} machine ${machineId}`,
-      machineId,
-      method,
-      path: machinePath(machineId, path),
-    });
+    const call = machineCall(verb, method, machineId, path, rest);
+    const { value } = await fetchValue(this.context.transport, schema, call);
     return value;
   }
 

@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { fetchValue, requestBody, segment } from "../answers";
 import type { Call, CallOptions } from "../call";
-import { anyAnswer, machinePath, withoutKey } from "./calls";
+import { anyAnswer, machineCall, withoutKey } from "./calls";
 import type { NullspaceContext } from "./context";
 import { resizeRequest } from "./wire";
 
@@ -75,15 +75,11 @@ export class PtyRest {
     options: CallOptions | undefined,
     rest: Partial<Call> = {},
   ): Promise<T> {
-    const { value } = await fetchValue(this.context.transport, schema, {
+    const call = machineCall(verb, method, machineId, `/pty${path}`, {
       ...rest,
-      keyed: false,
-      what: `${verb} machine ${machineId}`,
-      machineId,
-      method,
-      path: machinePath(machineId, `/pty${path}`),
       options: withoutKey(options),
     });
+    const { value } = await fetchValue(this.context.transport, schema, call);
     return value;
   }
 }
