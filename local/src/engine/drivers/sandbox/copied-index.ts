@@ -70,7 +70,7 @@ export async function indexAfter(
   made: {
     atMs: number;
     /** May be written to through memory without any other trace. */
-    isMapped: (path: string, entry: Entry) => boolean;
+    isMapped: ((path: string, entry: Entry) => boolean) | undefined;
     /** The new layer, where files came and went while it was made. */
     check?: Tree;
     /** False: some of it is missing, of its attributes too. */
@@ -90,7 +90,7 @@ export async function indexAfter(
       const isUnsure =
         copied.has(path) &&
         (entry.changedAtMs >= made.atMs - tickMs || (made.check !== undefined && seen?.look !== entry.look));
-      index.set(path, { ...entry, isStale: isUnsure || made.isMapped(path, entry) });
+      index.set(path, { ...entry, isStale: isUnsure || made.isMapped?.(path, entry) === true });
     }
   }
   for await (const part of inSlices(made.check ?? [])) {

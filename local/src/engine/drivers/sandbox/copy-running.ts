@@ -38,16 +38,28 @@ export interface CopyPlace {
 export async function copyRunning(machine: MachineFolder, disk: Disk, place: CopyPlace): Promise<string[]> {
   const { host, layers, signal } = place;
   const scratch = layers.folder(await place.make());
-  const jail = await Jail.open(host, scratch, join(machine.path, "upper"), signal);
+  const { copied = [] } = disk;
+  const [jail, index] = await Promise.all([
+    Jail.open(host, scratch, join(machine.path, "upper"), signal),
+    indexOf(copied, layers),
+  ]);
   try {
-    return await new Copy(jail, scratch, place).run(disk.copied ?? []);
+    return await new Copy(jail, scratch, place).run(copied, index);
   } finally {
     await jail.close();
     await removeTree(scratch);
   }
 }
 
+/** Undefined when it is time to begin anew. */
+async function indexOf(copied: readonly string[], layers: Layers): Promise<CopiedIndex | undefined> {
+  const [top] = copied;
+  return top === undefined || copied.length >= maxCopied ? undefined : loadIndex(layers.folder(top));
+}
+
 class Copy {
+  /** What the index of the top layer does not know yet. */
+  private isNew = false;
   private stack: string[] = [];
   private index: CopiedIndex = new Map();
 
@@ -57,12 +69,7 @@ class Copy {
     private readonly place: CopyPlace,
   ) {}
 
-  async run(copied: readonly string[]): Promise<string[]> {
-    const [top] = copied;
-    const known =
-      top === undefined || copied.length >= maxCopied
-        ? undefined
-        : await loadIndex(this.place.layers.folder(top));
+  async run(copied: readonly string[], known: CopiedIndex | undefined): Promise<string[]> {
     let passes = 0;
     if (known) [this.stack, this.index] = [[...copied], known];
     else for (; passes < 1; passes++) await this.loosePass();
@@ -71,18 +78,18 @@ class Copy {
       passes++;
     }
     const [newTop] = this.stack;
-    if (newTop !== undefined) await saveIndex(this.place.layers.folder(newTop), this.index);
+    if (newTop !== undefined && this.isNew) await saveIndex(this.place.layers.folder(newTop), this.index);
     return this.stack;
   }
 
-  /** Copies while the machine runs. What changes meanwhile is found by the next pass. */
+  /** Copies while the machine runs, unless it is little. What changes meanwhile is found by the next pass. */
   private async loosePass(): Promise<void> {
     const atMs = Date.now();
     const isMapped = this.mapped();
     await this.jail.step("scan", "loose");
     const now = await readTree(this.scratch, "scan");
     const delta = await deltaOf(this.index, now);
-    if (isEmpty(delta)) return;
+    if (isSmall(delta)) return;
     const isWhole = await (this.stack.length === 0
       ? this.jail.step("copy", "loose")
       : this.copy(delta, "loose"));
@@ -90,6 +97,7 @@ class Copy {
     const check = await readTree(this.scratch, "check");
     await this.keep();
     this.index = await indexAfter(now, delta, { atMs, isMapped, check, isWhole });
+    this.isNew = true;
   }
 
   /** Answers false, and copies nothing, when it would take long. */
@@ -107,7 +115,9 @@ class Copy {
         await this.keep();
       }
       await release();
+      if (isEmpty(delta) && !isMapped) return true;
       this.index = await indexAfter(now, delta, { atMs, isMapped });
+      this.isNew = true;
       return true;
     } finally {
       await release();
@@ -135,10 +145,12 @@ class Copy {
     this.stack = [name, ...this.stack];
   }
 
-  private mapped(): (path: string, entry: Entry) => boolean {
+  /** Undefined when no file is. */
+  private mapped(): ((path: string, entry: Entry) => boolean) | undefined {
     const { paths, inodes } = this.place.mapped();
+    if (paths.size === 0) return undefined;
     return (path, { own, type }) =>
-      type === "f" && paths.size > 0 && (paths.has(path) || inodes.has(own.split(" ")[1] ?? ""));
+      type === "f" && (paths.has(path) || inodes.has(own.split(" ")[1] ?? ""));
   }
 }
 

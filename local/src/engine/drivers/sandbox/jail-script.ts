@@ -14,25 +14,26 @@ cd -P "$job"
 ${systemScript}mkdir jail
 mount -t tmpfs -o mode=755,size=1m tmpfs jail
 mkdir jail/stage jail/lower
-mount --bind "$state/$template" jail/stage
-read_only "$PWD/jail/stage"
+tab=$PWD/jail/fstab
 cd jail/lower
 if [ -n "$source" ]; then
-  mount --bind "$source" ../stage/mnt
+  ln -s "$source" source
+  what="source ../stage/mnt none bind"
 else
   link_lower "$state" "$@"
   [ "$mode" = root ] || lower=$lower,userxattr
-  mount -t overlay overlay -o "ro,lowerdir=$lower" ../stage/mnt
+  what="overlay ../stage/mnt overlay ro,lowerdir=$lower"
 fi
+ln -s "$state/$template" template
+mount_all "template ../stage none bind
+$what"
 cd ../stage
 [ -z "$source" ] || read_only "$PWD/mnt"
-bind_system
-mount -t tmpfs -o mode=755,size=64k tmpfs dev
-: >dev/null
-mount --bind /dev/null dev/null
-mount --bind "$job" media
-# Tools change modes by it, and umount reads it; there is nothing in it but them.
-mount -t proc -o ro,nosuid,nodev,noexec proc proc
+# Tools change modes by /proc, and umount reads it; there is nothing in it but them.
+bind_system "/dev/null dev/null none bind
+../.. media none bind
+proc proc proc ro,nosuid,nodev,noexec" .
+read_only "$PWD"
 pivot_root . .
 umount -l .
 cd /media

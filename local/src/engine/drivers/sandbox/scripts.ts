@@ -35,17 +35,28 @@ exec unshare --mount --propagation private /bin/sh "$here/setup.sh" "$@"
 `;
 
 /** Functions of every script that mounts. */
-export const systemScript = `# What $2 lists as an fstab, by one program: to start one takes longer than to mount. $1 is a file to use.
+export const systemScript = `# What $1 lists as an fstab, in the file $tab, by one program: to start one takes longer than to mount. It takes a folder
+# that is bound to itself for mounted already.
 mount_all() {
-  echo "$2" >"$1"
-  mount -a -T "$1"
+  echo "$1" >"$tab"
+  mount -a -T "$tab"
 }
-# The host's programs and libraries, read-only, in the tree that we stand in.
+# The host's programs and libraries, read-only, in the trees below $2, ...; and what $1 lists.
 bind_system() {
-  for name in usr bin sbin lib lib32 lib64 libx32 nix; do
-    if [ -L "/$name" ] || [ -L "$name" ] || [ ! -d "/$name" ] || [ ! -d "$name" ]; then continue; fi
-    mount --rbind "/$name" "$name"
-    read_only "$PWD/$name"
+  list=$1 bound=
+  shift
+  for tree in "$@"; do
+    for name in usr bin sbin lib lib32 lib64 libx32 nix; do
+      at=$tree/$name
+      if [ -L "/$name" ] || [ -L "$at" ] || [ ! -d "/$name" ] || [ ! -d "$at" ]; then continue; fi
+      list="/$name $at none rbind
+$list"
+      bound="$bound $at"
+    done
+  done
+  mount_all "$list"
+  for at in $bound; do
+    read_only "$PWD/$at"
   done
 }
 read_only() {
@@ -77,31 +88,34 @@ exec 7>runtime.json 8>ready
 ${systemScript}# All lies on a folder that anybody may pass: the machine's root has no rights on ours.
 mount -t tmpfs -o mode=755,size=1m tmpfs root
 mkdir root/stage root/lower
-# The stage: a root of trusted files only, from which enter.sh lets go of the host's tree.
-mount --bind "../../$template" root/stage
-read_only "$PWD/root/stage"
+tab=$PWD/root/fstab
 cd root/lower
 link_lower "$folder/../.." \${10}
 # A layer is moved and shared later: nothing in it may refer to where it once was.
 options=lowerdir=$lower,upperdir=../../upper,workdir=../../work,index=off,redirect_dir=nofollow,metacopy=off
 [ "$mode" = root ] || options=$options,userxattr
-mount -t overlay overlay -o "$options" ../stage/mnt
+# The stage: a root of trusted files only, from which enter.sh lets go of the host's tree.
+mount_all "../../../../$template ../stage none bind
+overlay ../stage/mnt overlay $options"
 cd ../stage
-bind_system
-cd mnt
-bind_system
-mount -t tmpfs -o "mode=755,uid=$base,gid=$base" tmpfs dev
+for name in dev proc run; do
+  [ -d "mnt/$name" ] && [ ! -L "mnt/$name" ] && continue
+  echo "/$name of the machine is no folder any more: it cannot start"
+  exit 1
+done
+bind_system "tmpfs mnt/dev tmpfs mode=755,size=64k,uid=$base,gid=$base
+tmpfs mnt/run tmpfs mode=755,uid=$base,gid=$base" . mnt
 # Links, folders, and empty files for the devices.
-cp -a ../dev/. dev
-mount_all "$folder/root/fstab" "/dev/null dev/null none bind
-/dev/zero dev/zero none bind
-/dev/full dev/full none bind
-/dev/random dev/random none bind
-/dev/urandom dev/urandom none bind
-/dev/tty dev/tty none bind
-devpts dev/pts devpts newinstance,ptmxmode=0666,mode=620
-tmpfs dev/shm tmpfs mode=1777
-tmpfs run tmpfs mode=755,uid=$base,gid=$base"
+cp -a dev/. mnt/dev
+mount_all "/dev/null mnt/dev/null none bind
+/dev/zero mnt/dev/zero none bind
+/dev/full mnt/dev/full none bind
+/dev/random mnt/dev/random none bind
+/dev/urandom mnt/dev/urandom none bind
+/dev/tty mnt/dev/tty none bind
+devpts mnt/dev/pts devpts newinstance,ptmxmode=0666,mode=620
+tmpfs mnt/dev/shm tmpfs mode=1777"
+read_only "$PWD"
 cd -P "$folder"
 
 # A process that holds the inner user namespace until its uids are mapped and the machine has entered it.
@@ -124,6 +138,10 @@ exec 6>entered
 own=
 [ "$network" = host ] || own=--net
 cd -P root
+# For enter.sh, which is another user and may not write it.
+chmod 644 fstab
+echo "proc proc proc nosuid,nodev,noexec
+proc mnt/proc proc nosuid,nodev,noexec" >fstab
 nsenter -t "$holder" -U $keep unshare --mount --propagation private --pid --fork --uts --ipc --cgroup $own \\
   /bin/sh -c "$(cat "$here/enter.sh")" "$tag" "$folder" "$boot" "$hostname" "$network" 9>&- &
 inner=$!
@@ -150,8 +168,7 @@ hostname "$hostname"
 # A copy of each mount: the kernel refuses to make a locked one the root.
 mount --rbind stage stage
 cd -P stage
-mount -t proc -o nosuid,nodev,noexec proc proc
-mount -t proc -o nosuid,nodev,noexec proc mnt/proc
+mount -a -T ../fstab
 # Loopback is down in a new network: its flags are a file while the host's /sys is in sight; elsewhere a tool may do it.
 if [ "$network" = none ]; then
   { mount -t sysfs sysfs sys && echo 0x9 >sys/class/net/lo/flags; } 2>/dev/null ||
