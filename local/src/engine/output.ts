@@ -1,5 +1,5 @@
 /** Reads a command's output file in pieces that never cut a UTF-8 character in two. */
-import { readSync } from "node:fs";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { setImmediate as breathe } from "node:timers/promises";
 
@@ -22,16 +22,19 @@ export function wholeCharacters(bytes: Uint8Array): number {
   return bytes.length;
 }
 
-/** Where the next pieces begin and end, from `from` to the end of the file; the last may wait for its other half. */
+/**
+ * Where the next pieces begin and end, from `from` to the end of the file; the last may wait for its other half. Not the output
+ * is read, which may be much, but a few bytes of it that were written just now: waiting for a thread would cost more.
+ */
 export async function* pieces(
   path: string,
   from: number,
   ended: boolean,
 ): AsyncGenerator<{ from: number; to: number }> {
-  const file = await open(path, "r").catch(() => undefined);
-  if (!file) return;
+  const file = openNow(path);
+  if (file === undefined) return;
   try {
-    const { size } = await file.stat();
+    const { size } = fstatSync(file);
     let count = 0;
     for (let at = from; at < size;) {
       const limit = Math.min(at + pieceBytes, size);
@@ -42,22 +45,28 @@ export async function* pieces(
       if (++count % piecesABreath === 0) await breathe();
     }
   } finally {
-    await file.close();
+    closeSync(file);
+  }
+}
+
+function openNow(path: string): number | undefined {
+  try {
+    return openSync(path, "r");
+  } catch {
+    return undefined; // its command has been forgotten
   }
 }
 
 /** How many bytes before `to` belong to a character that goes on after it. */
-function brokenBytes(file: FileHandle, from: number, to: number): number {
+function brokenBytes(file: number, from: number, to: number): number {
   const tail = Buffer.alloc(Math.min(characterBytes, to - from));
-  // Not the output, which may be much, but a few bytes of what was written just now: no wait for a thread is worth it.
-  const length = readSync(file.fd, tail, 0, tail.length, to - tail.length);
+  const length = readSync(file, tail, 0, tail.length, to - tail.length);
   return length - wholeCharacters(tail.subarray(0, length));
 }
 
-/** What the file holds from `from` on, at most `limit` bytes of it; less only at its end. */
-export async function nextBlock(file: FileHandle, from: number, limit: number): Promise<Buffer> {
-  const block = Buffer.allocUnsafe(limit);
-  const { bytesRead } = await file.read(block, 0, limit, from);
+/** What the file holds from `from` on, as much as the block takes; less only at the file's end. */
+export async function nextBlock(file: FileHandle, from: number, block: Buffer): Promise<Buffer> {
+  const { bytesRead } = await file.read(block, 0, block.length, from);
   return block.subarray(0, bytesRead);
 }
 

@@ -58,6 +58,8 @@ export interface FollowProcess {
   from?: { stdout: number; stderr: number } | "live";
   /** Ends it at once and quietly: the last event is then no `exit`. So does the end of the control plane. */
   signal: AbortSignal;
+  /** An event's bytes hold only until the next one is asked for: for whoever reads much and copies it anyway. */
+  overwrites?: boolean;
 }
 
 export interface ProcessOutput {

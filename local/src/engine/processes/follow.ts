@@ -30,11 +30,11 @@ interface Source {
 export async function followOutput(
   host: FollowHost,
   process: ProcessRecord,
-  { from = "live", signal }: FollowProcess,
+  { from = "live", signal, overwrites = false }: FollowProcess,
 ): Promise<ProcessOutput> {
   const run = host.executions.runOf(process.machineId, process.pid);
   const start = from === "live" ? await liveEnd(run, process) : { ...from };
-  const reader = new Reader(host, process, start, signal);
+  const reader = new Reader(host, process, start, signal, overwrites);
   if (run) reader.hold(run);
   return { from: { ...start }, events: reader.events() };
 }
@@ -49,6 +49,7 @@ class Reader {
     /** The next byte of each stream that the reader has not seen. */
     private readonly at: Position,
     private readonly signal: AbortSignal,
+    private readonly overwrites: boolean,
   ) {}
 
   hold(run: ExecutionRun): void {
@@ -74,7 +75,7 @@ class Reader {
         for (const stream of outputStreams) {
           const changes = source.run?.changes(stream) ?? 0;
           if (!final && drained.get(stream) === changes) continue;
-          const reader = readers.get(stream) ?? readerOf(source, stream);
+          const reader = readers.get(stream) ?? readerOf(source, stream, this.overwrites);
           readers.set(stream, reader);
           do {
             const event = await this.next(source, reader, stream, final);
@@ -163,8 +164,8 @@ class Reader {
   }
 }
 
-const readerOf = (source: Source, stream: OutputStream): StreamReader =>
-  new StreamReader({ path: () => source.path(stream), kept: () => source.kept(stream) });
+const readerOf = (source: Source, stream: OutputStream, overwrites: boolean): StreamReader =>
+  new StreamReader({ path: () => source.path(stream), kept: () => source.kept(stream) }, overwrites);
 
 /** What is written from now on begins here; a character that is half written comes whole. */
 async function liveEnd(run: ExecutionRun | undefined, process: ProcessRecord): Promise<Position> {

@@ -13,8 +13,11 @@ import type { OutputStream } from "./api";
 export const keepOutputBytes = 8 * 1_048_576;
 /** Bytes of each stream that are kept at most while a reader has yet to read them: 256 MiB. */
 export const holdOutputBytes = 256 * 1_048_576;
-/** Output shows in the pages of events within this time. */
+/** Output shows in the pages of events within this time; where the store is slow, within the longer one. */
 const flushEveryMs = 250;
+const flushAtLatestMs = 2_000;
+/** Of our time storing takes at most one part in so many. */
+const flushShare = 8;
 /** Output that comes in many small writes is read together, this long after the first. */
 const gatherMs = 25;
 /** Each drop runs a program: with much output there is one in this time, or for this many bytes. */
@@ -57,6 +60,7 @@ export class OutputRecorder {
   private again = false;
   private flushNow = false;
   private flushedAt = -Infinity;
+  private flushAgainMs = flushEveryMs;
   private droppedAt = -Infinity;
   private timer: NodeJS.Timeout | undefined;
   private gathering: NodeJS.Timeout | undefined;
@@ -212,7 +216,7 @@ export class OutputRecorder {
 
   private pumpLater(): void {
     clearTimeout(this.timer);
-    const waitMs = Math.max(this.flushedAt + flushEveryMs - performance.now(), 0);
+    const waitMs = Math.max(this.flushedAt + this.flushAgainMs - performance.now(), 0);
     this.timer = setTimeout(() => this.pump(), waitMs).unref();
   }
 
@@ -238,13 +242,16 @@ export class OutputRecorder {
   }
 
   private async flushIfDue(): Promise<void> {
-    if (performance.now() - this.flushedAt >= flushEveryMs) await this.flush();
+    if (performance.now() - this.flushedAt >= this.flushAgainMs) await this.flush();
   }
 
   private async flush(): Promise<void> {
     if (this.pending.length === 0) return;
+    const begun = performance.now();
     await this.options.db.transaction().execute((tx) => this.write(tx));
     this.written();
+    const rest = flushShare * (this.flushedAt - begun);
+    this.flushAgainMs = Math.min(Math.max(rest, flushEveryMs), flushAtLatestMs);
   }
 
   private written(): void {

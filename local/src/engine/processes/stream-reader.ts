@@ -19,8 +19,14 @@ export class StreamReader {
   /** The next block, which is read while the last one is on its way. */
   private ahead: { from: number; bytes: Promise<Buffer | undefined> } | undefined;
   private limit = pieceBytes;
+  /** The block that is being taken and the one that is read ahead, by turns, where they may be written over. */
+  private buffers: Buffer[] = [];
 
-  constructor(private readonly source: OutputFile) {}
+  /** With `overwrites`, a piece holds only until the next one is asked for. */
+  constructor(
+    private readonly source: OutputFile,
+    private readonly overwrites: boolean,
+  ) {}
 
   /** True when the next piece needs no reading. */
   get hasMore(): boolean {
@@ -40,6 +46,7 @@ export class StreamReader {
       this.pieces = cut(block.subarray(0, left), block.length >= left);
       this.limit = block.length < this.limit ? pieceBytes : blockBytes;
       if (this.limit === blockBytes) this.readAhead(from + total(this.pieces));
+      else this.buffers = [];
     }
     return (this.pieces.shift() ?? nothing).subarray(0, (end ?? Infinity) - from);
   }
@@ -68,9 +75,17 @@ export class StreamReader {
   private async read(from: number): Promise<Buffer | undefined> {
     if (this.source.kept() > from) return undefined;
     const file = await this.open();
-    const bytes = file ? await nextBlock(file, from, this.limit) : nothing;
+    const bytes = file ? await nextBlock(file, from, this.buffer()) : nothing;
     // Asked again: what is dropped while we read it reads as zeros.
     return this.source.kept() > from ? undefined : bytes;
+  }
+
+  private buffer(): Buffer {
+    if (!this.overwrites || this.limit < blockBytes) return Buffer.allocUnsafe(this.limit);
+    // The older one: everything in it has been taken.
+    const buffer = this.buffers.length < 2 ? Buffer.allocUnsafeSlow(blockBytes) : this.buffers.shift();
+    if (buffer) this.buffers.push(buffer);
+    return buffer ?? nothing;
   }
 
   private async open(): Promise<FileHandle | undefined> {

@@ -70,7 +70,11 @@ export class ExecFrames {
     done: () => void,
   ): Promise<void> {
     const { machineId, controlPlane, connection, gone } = this.socket;
-    const output = await controlPlane.processes.follow(machineId, pid, { from, signal: gone });
+    const output = await controlPlane.processes.follow(machineId, pid, {
+      from,
+      signal: gone,
+      overwrites: true,
+    });
     connection.out.send({
       ...{ type: "exec_started", id, pid },
       ...{ stdout_offset: output.from.stdout, stderr_offset: output.from.stderr },

@@ -139,7 +139,11 @@ export class PtyFrames {
     }
     const { sessionId } = terminal;
     this.pids.set(sessionId, pid);
-    const output = await controlPlane.processes.follow(machineId, pid, { from, signal: gone });
+    const output = await controlPlane.processes.follow(machineId, pid, {
+      from,
+      signal: gone,
+      overwrites: true,
+    });
     connection.out.send({
       type: "pty_started",
       id,
