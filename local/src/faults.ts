@@ -75,6 +75,8 @@ export const faultScript = z.strictObject({
   rules: z.array(z.discriminatedUnion("on", [transitionRule, streamRule, requestRule])),
 });
 export type FaultScript = z.infer<typeof faultScript>;
+/** As it is written: with defaults left out. */
+export type FaultScriptInput = z.input<typeof faultScript>;
 type Rule = FaultScript["rules"][number];
 
 export interface MachineFacts {

@@ -3,7 +3,7 @@ import { resolve } from "node:path";
 import { type CapacityLimits, hostCapacity, unlimitedCapacity } from "./engine/capacity";
 import type { Driver } from "./engine/driver";
 import type { DriverChoice } from "./engine/drivers/select";
-import type { FaultScript } from "./faults";
+import { faultScript, type FaultScript, type FaultScriptInput } from "./faults";
 import { checkOptions } from "./settings-check";
 import { defaultStateDir } from "./state-folder";
 
@@ -52,7 +52,7 @@ export interface LocalOptions {
   /** A PostgreSQL URL; default: a SQLite file in the state folder. */
   databaseUrl?: string;
   /** Failures to rehearse from the start; default none. */
-  faults?: FaultScript;
+  faults?: FaultScriptInput;
   /** Default: the host's own size, or no bounds with the "null" driver. */
   capacity?: Partial<CapacityLimits>;
   /** Default: vcpu 0.25 to 16, memory 256 to 65536 MiB, storage 1 to 1024 GiB. */
@@ -119,7 +119,7 @@ export function complete(options: LocalOptions): Settings {
     organizationId: options.organizationId,
     driver,
     databaseUrl: options.databaseUrl,
-    faults: options.faults ?? { rules: [] },
+    faults: faultScript.parse(options.faults ?? { rules: [] }),
     capacity: capacityLimits(runsNothing ? unlimitedCapacity : hostCapacity(), options.capacity ?? {}),
     limits: { ...defaultLimits, ...options.limits },
     sleepHoldWindowMs: options.sleepHoldWindowMs ?? 0,

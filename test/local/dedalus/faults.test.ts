@@ -5,7 +5,7 @@ import { Api, newKey, smallest, startTestLocal } from "./control-plane";
 let local: Local;
 let api: Api;
 beforeAll(async () => {
-  local = await startTestLocal({ faults: { rules: [{ on: "start", after: 0, times: 1, stallMs: 1 }] } });
+  local = await startTestLocal({ faults: { rules: [{ on: "start", times: 1, stallMs: 1 }] } });
   api = new Api(local);
 });
 afterAll(() => local.close());
