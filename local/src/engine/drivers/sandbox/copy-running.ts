@@ -149,8 +149,7 @@ class Copy {
   private mapped(): ((path: string, entry: Entry) => boolean) | undefined {
     const { paths, inodes } = this.place.mapped();
     if (paths.size === 0) return undefined;
-    return (path, { own, type }) =>
-      type === "f" && (paths.has(path) || inodes.has(own.split(" ")[1] ?? ""));
+    return (path, { own, type }) => type === "f" && (paths.has(path) || inodes.has(own.split(" ")[1] ?? ""));
   }
 }
 
