@@ -1,5 +1,6 @@
 /** Lists that come in pages, as pages or as one run of items. Pure but for what it is given to fetch with. */
 import { ProtocolError } from "./errors";
+import { RecentIds } from "./recent-ids";
 
 /** Each `for await` starts anew; nothing is asked before it. */
 export interface Pages<T, P> extends AsyncIterable<T> {
@@ -22,7 +23,7 @@ export interface PageSource<T, P, C extends string | number> {
   idOf?: ((item: T) => string) | undefined;
 }
 
-/** Ids that are remembered for `idOf`; more new items than this between two pages show as repeats. */
+/** Ids that are remembered for `idOf`, at least; more new items than this between two pages may show as repeats. */
 const remembered = 10_000;
 
 /** A cursor that comes a second time ends the list with `repeated_cursor`: it would never end by itself. */
@@ -55,20 +56,4 @@ export function pagesOf<T, P, C extends string | number>(source: PageSource<T, P
       }
     },
   };
-}
-
-/** The last so many ids, the oldest forgotten first. */
-class RecentIds {
-  private readonly ids = new Set<string>();
-  constructor(private readonly most: number) {}
-
-  isNew(id: string): boolean {
-    if (this.ids.has(id)) return false;
-    this.ids.add(id);
-    if (this.ids.size > this.most) {
-      const [oldest] = this.ids;
-      if (oldest !== undefined) this.ids.delete(oldest);
-    }
-    return true;
-  }
 }

@@ -22,6 +22,7 @@ const names = [
   "exec-stream",
   "history",
   "snapshots",
+  "sockets",
 ];
 const pageFile = join(root, "docs", "benchmarks.md");
 const measurementFile = (name) => fileURLToPath(new URL(`measurements/${name}.mjs`, import.meta.url));

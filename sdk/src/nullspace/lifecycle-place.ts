@@ -6,6 +6,7 @@ import type { CallOptions } from "../call";
 import type { Deps } from "../deps";
 import { MachinesError, NotFoundError, NotImplementedError, PermissionError } from "../errors";
 import type { Transport } from "../http";
+import { RecentIds } from "../recent-ids";
 import { matches, type LifecycleFilter, type SubscribeFrom } from "./lifecycle-filter";
 import { LifecycleHistory } from "./lifecycle-history";
 import type { LifecycleEvent } from "./wire";
@@ -23,7 +24,7 @@ type Cursor =
 
 export class LifecyclePlace {
   private cursor: Cursor;
-  private readonly seen = new Set<string>();
+  private readonly seen = new RecentIds(rememberedIds);
   private readonly history: LifecycleHistory;
   private readonly account: LifecycleHistory;
 
@@ -78,14 +79,7 @@ export class LifecyclePlace {
 
   /** True for an event that was not handed on yet; it counts as handed on then. */
   accept(event: LifecycleEvent): boolean {
-    if (this.seen.has(event.id)) return false;
-    this.seen.add(event.id);
-    if (this.seen.size > rememberedIds) {
-      for (const oldest of this.seen) {
-        this.seen.delete(oldest);
-        break;
-      }
-    }
+    if (!this.seen.isNew(event.id)) return false;
     this.cursor = { kind: "after", id: event.id, occurredAt: event.occurredAt, isDelivered: true };
     return true;
   }

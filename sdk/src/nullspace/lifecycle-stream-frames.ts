@@ -13,24 +13,25 @@ export type LifecycleFrame =
   /** A type that this version does not know. */
   | { kind: "other" };
 
-const known = new Set(["subscribed", "event", "error"]);
+const known = new Set(["subscribed", "error"]);
 /** The vendor's own code for an error frame that names none. */
 const codeless = "websocket_error";
 
 /** @throws ProtocolError `unreadable_frame` */
 export function readLifecycleFrame(text: string): LifecycleFrame {
   const frame = readJson(text);
+  if (frame.type === "event") {
+    const event = lifecycleEventAnswer.safeParse(frame.event);
+    if (!event.success) throw unreadable(text);
+    return { kind: "event", event: event.data };
+  }
   if (typeof frame.type !== "string" || !known.has(frame.type)) return { kind: "other" };
   const parsed = lifecycleServerFrame.safeParse(frame);
   if (!parsed.success) throw unreadable(text);
   const { data } = parsed;
-  if (data.type === "subscribed") return { kind: "subscribed" };
-  if (data.type === "error") {
-    return { kind: "error", message: data.message, code: data.code?.toLowerCase() ?? codeless };
-  }
-  const event = lifecycleEventAnswer.safeParse(data.event);
-  if (!event.success) throw unreadable(text);
-  return { kind: "event", event: event.data };
+  return data.type === "error"
+    ? { kind: "error", message: data.message, code: data.code?.toLowerCase() ?? codeless }
+    : { kind: "subscribed" };
 }
 
 /** An error frame as the error that ends the stream. */
