@@ -131,6 +131,14 @@ describe.each(["sandbox", "process"] as const)("watching files of a machine of t
     expect(seen).toContain("create g");
   });
 
+  it("still tells what is there after more changes than are kept for a reader that does not read", async () => {
+    await machine.sh("mkdir -p $HOME/w11 && touch $HOME/w11/old");
+    const reader = await watch("w11");
+    await machine.sh("cd $HOME/w11 && seq -f 'n%g' 3000 | xargs touch && rm n* old && touch end");
+    const seen = await reader.until("create", "end");
+    expect([...new Set(seen)].sort()).toEqual(["create end", "remove old"]);
+  });
+
   it("ends with its signal, leaving no program", async () => {
     await machine.sh("mkdir -p $HOME/w8");
     const reader = await watch("w8");

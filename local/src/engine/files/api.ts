@@ -104,8 +104,9 @@ export interface Files {
   }>;
   /**
    * Resolves when the watch stands; ends with the signal, when the machine stops, or after "remove" of "." when the folder
-   * goes. A rename is "rename" of the old name and "create" of the new one. What happened between two reads comes as its
-   * outcome: a slow reader gets fewer changes. Folders of other file systems are left out.
+   * goes. A rename is "rename" of the old name and "create" of the new one. What happened between two looks, which are at
+   * least 15 ms apart, comes as its outcome: a slow reader gets fewer changes, and nobody is told of a file that came and
+   * went in between. Folders of other file systems are left out.
    */
   watch(
     machineId: string,

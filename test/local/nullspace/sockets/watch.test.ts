@@ -40,7 +40,7 @@ async function folder(socket: TestSocket, name: string): Promise<string> {
 }
 
 describe("file_watch", () => {
-  it("tells that it stands, then every change with its name and its path", async () => {
+  it("tells that it stands, then each change with its name and its path", async () => {
     await using socket = await open();
     const path = await folder(socket, "watched");
     expect(
@@ -55,21 +55,21 @@ describe("file_watch", () => {
     ).toEqual({
       ...{ type: "file_watch_started", id: "w1" },
     });
-    await run(
-      socket,
-      `touch ${path}/new; echo x > ${path}/new; mv ${path}/new ${path}/moved; rm ${path}/moved`,
-    );
-    await waitFor(socket, fits("create", "new"));
-    const event = socket.seen.find(fits("create", "new"));
-    expect(event).toEqual({
-      type: "file_event",
-      id: "w1",
-      event: "create",
-      name: "new",
-      path: `${path}/new`,
-    });
-    await waitFor(socket, fits("remove", "moved"));
-    expect(socket.seen.some(fits("write", "new"))).toBe(true);
+    // Each is waited for before the next is made: changes that come together are told as their outcome.
+    for (const [line, ...expected] of [
+      [`touch ${path}/new`, ["create", "new"]],
+      [`echo x > ${path}/new`, ["write", "new"]],
+      [`chmod 700 ${path}/new`, ["chmod", "new"]],
+      [`mv ${path}/new ${path}/moved`, ["rename", "new"], ["create", "moved"]],
+      [`rm ${path}/moved`, ["remove", "moved"]],
+    ] as [string, ...[string, string][]][]) {
+      await run(socket, line);
+      for (const [event, name] of expected) {
+        await waitFor(socket, fits(event, name));
+        const told = { type: "file_event", id: "w1", event, name, path: `${path}/${name}` };
+        expect(socket.seen.find(fits(event, name))).toEqual(told);
+      }
+    }
   });
 
   it("watches what is below only where it is asked to, several at a time", async () => {

@@ -159,7 +159,8 @@ export class FolderTree {
 
   private noteEvent(folder: Folder, changed: Buffer | null): void {
     this.events++;
-    if (changed === null) folder.dirty = "all";
+    // Also where nobody looks for long: the names that a machine makes up must not fill our memory.
+    if (changed === null || this.events > manyEvents) folder.dirty = "all";
     else if (folder.dirty !== "all") folder.dirty.add(changed.toString("latin1"));
     this.wake();
   }
