@@ -37,9 +37,11 @@ export async function createSpool(folder: string, spec: ExecSpec, owner?: number
     await writeFile(join(folder, name), text, { mode: 0o600 });
     if (owner !== undefined) await chown(join(folder, name), owner, owner);
   };
-  await Promise.all([...texts].map(([name, text]) => write(name, text)));
   const pipes = [...(hasOpenStdin(spec) ? ["stdin", "close"] : []), ...(spec.terminal ? ["size"] : [])];
-  if (pipes.length > 0) await makePipes(pipes.map((name) => join(folder, name)));
+  await Promise.all([
+    makePipes(pipes.map((name) => join(folder, name))),
+    ...[...texts].map(([name, text]) => write(name, text)),
+  ]);
   if (owner !== undefined && hasOpenStdin(spec)) await chown(join(folder, "stdin"), owner, owner);
   return spool;
 }
@@ -48,9 +50,13 @@ export const hasOpenStdin = (spec: ExecSpec): boolean =>
   spec.openStdin === true || spec.terminal !== undefined;
 
 async function makePipes(paths: string[]): Promise<void> {
-  // Those of a start that was cut short may be there.
-  for (const path of paths) await rm(path, { force: true });
-  await run("mkfifo", ["-m", "600", ...paths]);
+  if (paths.length === 0) return;
+  const make = () => run("mkfifo", ["-m", "600", ...paths]);
+  await make().catch(async () => {
+    // Those of a start that was cut short may be there.
+    for (const path of paths) await rm(path, { force: true });
+    await make();
+  });
 }
 
 function checkCommand(spec: ExecSpec): void {

@@ -1,10 +1,13 @@
 /** Folders of plain-process machines and their copies: a copy is made whole or not at all, also while files change. */
 import { execFile } from "node:child_process";
-import { chmod, lstat, readdir, rename, utimes } from "node:fs/promises";
+import { lstat, rename } from "node:fs/promises";
 import { join } from "node:path";
+import { text } from "node:stream/consumers";
 import { promisify } from "node:util";
 import { DriverError } from "../driver";
 import { makePrivate, removeTree, snapshotFolder, type MachineFolder } from "./machine-folder";
+import { startPiped } from "./piped-program";
+import { updateCopy } from "./process-disk-update";
 
 const run = promisify(execFile);
 /** A clock of a file system may be behind the one that we read. */
@@ -46,11 +49,14 @@ export async function keepRoot(
     stateDir,
     snapshotId,
     hold,
+    mapped,
     signal,
   }: {
     stateDir: string;
     snapshotId: string;
     hold: () => Promise<() => Promise<void>>;
+    /** Tells of files that may change through memory. */
+    mapped: () => (inode: number) => boolean;
     signal: AbortSignal;
   },
 ): Promise<{ sizeBytes: number }> {
@@ -65,15 +71,17 @@ export async function keepRoot(
       await makePrivate(folder);
       const draft = join(folder, "root.new");
       await removeTree(draft); // of one that was cut short
-      const since = Date.now() - clockSlackMs;
+      const sinceMs = Date.now() - clockSlackMs;
       // What goes while we copy is an error of cp, and is seen below.
       await copyTree(rootOf(machine), draft, signal).catch((error: unknown) => {
         signal.throwIfAborted();
-        if (!isPartial(error)) throw error;
+        if (!(error instanceof CopyFailed)) throw error;
       });
       const release = await hold();
       try {
-        await update(rootOf(machine), draft, since, signal);
+        const isMapped = mapped();
+        const copy = (from: readonly Buffer[], to: Buffer): Promise<void> => copyAll(from, to, signal);
+        await updateCopy(rootOf(machine), draft, { sinceMs, isMapped, copy });
       } finally {
         await release();
       }
@@ -98,45 +106,60 @@ export async function sizeOf(path: string, timeoutMs = 0): Promise<number | unde
   return kib === undefined ? undefined : Number(kib) * 1024;
 }
 
-/** With modes, times, links; blocks are shared where the file system can. */
+/** With modes, times, links; blocks are shared where the file system can. Ends with the control plane. */
 async function copyTree(from: string, to: string, signal: AbortSignal): Promise<void> {
-  await run("cp", ["-a", "--", from, to], { signal });
+  await cp(["cp", ...(await cpOptions()), "--", from, to], to, signal);
 }
 
-/** `cp` says 1 when it could not copy everything. */
-const isPartial = (error: unknown): boolean => (error as { code?: unknown }).code === 1;
+/** The same of several, which may have any names: arguments of ours are UTF-8, what xargs reads need not be. */
+async function copyAll(from: readonly Buffer[], toFolder: Buffer, signal: AbortSignal): Promise<void> {
+  const options = await cpOptions();
+  const target = toFolder.toString();
+  const isText = (bytes: Buffer): boolean => Buffer.from(bytes.toString()).equals(bytes);
+  const plain = isText(toFolder) ? from.filter(isText) : [];
+  for (let at = 0; at < plain.length; at += namesACall) {
+    const names = plain.slice(at, at + namesACall).map(String);
+    await cp(["cp", ...options, "--", ...names, `${target}/`], target, signal);
+  }
+  const odd = plain.length === from.length ? [] : from.filter((one) => !plain.includes(one));
+  if (odd.length === 0) return;
+  const end = Buffer.from("\0");
+  const pairs = odd.flatMap((one) => [one, end, toFolder, end]);
+  await cp(["xargs", "-0", "-n", "2", "cp", ...options, "--"], target, signal, Buffer.concat(pairs));
+}
 
-/** Makes the copy what the original is now. Nothing writes meanwhile. */
-async function update(from: string, to: string, since: number, signal: AbortSignal): Promise<void> {
+async function cp(
+  argv: readonly string[],
+  folder: string,
+  signal: AbortSignal,
+  stdin: Buffer | string = "",
+): Promise<void> {
   signal.throwIfAborted();
-  const wanted = await readdir(from, { withFileTypes: true });
-  const present = new Set(await readdir(to).catch(() => []));
-  const names = new Set(wanted.map(({ name }) => name));
-  for (const name of present) if (!names.has(name)) await removeTree(join(to, name));
-  const stale: string[] = [];
-  for (const entry of wanted) {
-    const [theirs, ours] = [join(from, entry.name), join(to, entry.name)];
-    const [now, copy] = await Promise.all([lstat(theirs), lstat(ours).catch(() => undefined)]);
-    const isSameKind = copy !== undefined && ((copy.mode ^ now.mode) & 0o170000) === 0;
-    if (isSameKind && now.isDirectory()) {
-      await update(theirs, ours, since, signal);
-      continue;
-    }
-    if (isSameKind && now.ctimeMs < since && now.size === copy.size) continue;
-    await removeTree(ours);
-    stale.push(theirs);
+  const env = { PATH: process.env["PATH"] ?? "/usr/bin:/bin", LC_ALL: "C" };
+  const program = await startPiped(argv, { folder, prefix: [], cgroups: [], env });
+  const kill = (): void => program.kill();
+  signal.addEventListener("abort", kill, { once: true });
+  if (signal.aborted) kill();
+  try {
+    program.stdout.resume();
+    program.stdin.end(stdin);
+    const [code, said] = await Promise.all([program.exited, text(program.stderr)]);
+    signal.throwIfAborted();
+    if (code !== 0) throw new CopyFailed(said.trim().slice(0, 1024) || `cp ended with ${String(code)}`);
+  } finally {
+    signal.removeEventListener("abort", kill);
   }
-  for (let at = 0; at < stale.length; at += namesACall) {
-    await run("cp", ["-a", "--", ...stale.slice(at, at + namesACall), `${to}/`], { signal });
-  }
-  await likeOriginal(from, to);
 }
 
-/** A folder's own mode and times, after its entries were changed. */
-async function likeOriginal(from: string, to: string): Promise<void> {
-  const { mode, atime, mtime } = await lstat(from);
-  await chmod(to, mode & 0o7777);
-  await utimes(to, atime, mtime);
+class CopyFailed extends Error {}
+
+let known: Promise<string[]> | undefined;
+/** Sharing of blocks is asked for where `cp` knows of it. */
+function cpOptions(): Promise<string[]> {
+  known ??= run("/bin/sh", ["-c", "cp --help 2>&1 || :"]).then(({ stdout }) =>
+    stdout.includes("--reflink") ? ["-a", "--reflink=auto"] : ["-a"],
+  );
+  return known;
 }
 
 async function isThere(path: string): Promise<boolean> {

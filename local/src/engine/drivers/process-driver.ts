@@ -18,6 +18,7 @@ import {
 import { execScript } from "./exec-scripts";
 import { readWrapper } from "./exec-spool";
 import { ExitWatch } from "./exit-watch";
+import { Gates } from "./gates";
 import { holdProcesses, releaseLeft } from "./hold-processes";
 import {
   machineFolder,
@@ -42,6 +43,7 @@ import {
   treeOf,
   useOfAll,
 } from "./process-table";
+import { sharedFiles } from "./shared-files";
 import { ShellExecs } from "./shell-exec";
 import { signalTree } from "./signal-tree";
 import { Turns } from "./turns";
@@ -69,6 +71,7 @@ export class ProcessDriver implements Driver {
   private readonly execs = new ShellExecs("command");
   private readonly turns = new Turns();
   private readonly meter = new UsageMeter();
+  private readonly gates = new Gates();
 
   private constructor(
     private readonly stateDir: string,
@@ -162,13 +165,9 @@ export class ProcessDriver implements Driver {
     const machine = machineFolder(this.stateDir, spec.machineId);
     await this.mustRun(spec.machineId);
     const home = rootOf(machine);
-    return this.execs.start(machine, spec, {
-      script: this.script,
-      prefix: [],
-      cgroups: [],
-      cwd: home,
-      env: envOf(home),
-    });
+    const { script } = this;
+    const place = { script, prefix: [], cgroups: [], cwd: home, env: envOf(home) };
+    return this.gates.pass(machine.id, () => this.execs.start(machine, spec, place));
   }
 
   private async mustRun(machineId: string): Promise<void> {
@@ -191,8 +190,25 @@ export class ProcessDriver implements Driver {
   ): Promise<{ sizeBytes: number }> {
     const machine = machineFolder(this.stateDir, machineId);
     const { stateDir } = this;
-    const hold = (): Promise<() => Promise<void>> => holdProcesses(machine, () => this.pidsOf(machine));
-    return this.turns.take(machineId, () => keepRoot(machine, { stateDir, snapshotId, hold, signal }));
+    let pids: number[] = [];
+    const find = async (): Promise<number[]> => (pids = await this.pidsOf(machine));
+    const hold = async (): Promise<() => Promise<void>> => {
+      const letIn = await this.gates.shut(machineId);
+      try {
+        const release = await holdProcesses(machine, find);
+        return () => release().finally(letIn);
+      } catch (error) {
+        letIn();
+        throw error;
+      }
+    };
+    const mapped = (): ((inode: number) => boolean) => {
+      const { inodes } = sharedFiles(pids);
+      return (inode) => inodes.has(String(inode));
+    };
+    return this.turns.take(machineId, () =>
+      keepRoot(machine, { stateDir, snapshotId, hold, mapped, signal }),
+    );
   }
 
   async forgetSnapshot(snapshotId: string): Promise<void> {
@@ -224,13 +240,14 @@ export class ProcessDriver implements Driver {
     const machine = machineFolder(this.stateDir, machineId);
     await this.mustRun(machineId);
     const home = rootOf(machine);
-    return startPiped(argv, {
+    const place = {
       folder: machine.path,
       prefix: [],
       cgroups: [],
       cwd: options?.cwd ?? home,
       env: envOf(home),
-    });
+    };
+    return this.gates.pass(machineId, () => startPiped(argv, place));
   }
 
   async sweep(known: ReadonlySet<string>, knownSnapshots: ReadonlySet<string>): Promise<string[]> {

@@ -91,6 +91,21 @@ export function isStopped(pid: number): boolean {
   return stat.slice(stat.lastIndexOf(")") + 2).startsWith("T ");
 }
 
+/** True when none of its threads runs: stopped, traced, ended or gone. Outside Linux nobody knows: true. */
+export function isStill(pid: number): boolean {
+  if (!onLinux) return true;
+  let threads: string[];
+  try {
+    threads = readdirSync(`/proc/${String(pid)}/task`);
+  } catch {
+    return true; // it has ended
+  }
+  return threads.every((thread) => {
+    const stat = readText(`/proc/${String(pid)}/task/${thread}/stat`);
+    return stat === "" || /^[TtZX] /.test(stat.slice(stat.lastIndexOf(")") + 2));
+  });
+}
+
 /** What these processes use together. */
 export function useOfAll(pids: readonly number[]): { cpuUs: number; memoryBytes: number } {
   const all = pids.map(useOf);

@@ -58,7 +58,8 @@ export async function deltaOf(index: CopiedIndex, now: Tree): Promise<Delta> {
       if (!whole.has(at)) kept.add(at);
     }
   }
-  delta.whole.unshift(...whole);
+  // After the files, which would change their times.
+  delta.whole.push(...whole);
   delta.kept.push(...kept);
   return delta;
 }

@@ -11,9 +11,11 @@ import {
   type RunningExec,
 } from "../../driver";
 import { ExitWatch } from "../exit-watch";
+import { Gates } from "../gates";
 import { machineFolder, machineIds, readRuntime, removeTree, type MachineFolder } from "../machine-folder";
 import { startPiped } from "../piped-program";
 import { findByArguments, useOfAll } from "../process-table";
+import { sharedFiles } from "../shared-files";
 import { ShellExecs } from "../shell-exec";
 import { Turns } from "../turns";
 import { UsageMeter } from "../usage-meter";
@@ -24,7 +26,7 @@ import { prepareDisk } from "./disk";
 import { foldersOf, readDisk } from "./disk-file";
 import { hold, releaseLeft } from "./hold";
 import { hostEnv, prepareHost, type SandboxHost } from "./host";
-import { insidersOf, sharedFiles, type Insider } from "./insiders";
+import { insidersOf, type Insider } from "./insiders";
 import { endProcesses, isUp, launch } from "./launch";
 import { damaged, Layers, sizeOf } from "./layers";
 import { Snapshots } from "./snapshots";
@@ -54,8 +56,7 @@ export class SandboxDriver implements Driver {
   private readonly meter = new UsageMeter();
   private readonly layers: Layers;
   private readonly snapshots: Snapshots;
-  /** Machines whose processes are held for a moment: what starts in them waits. */
-  private readonly holds = new Map<string, Promise<void>>();
+  private readonly gates = new Gates();
 
   private constructor(
     private readonly host: SandboxHost,
@@ -143,15 +144,16 @@ export class SandboxDriver implements Driver {
 
   async exec(spec: ExecSpec): Promise<RunningExec> {
     const machine = machineFolder(this.host.stateDir, spec.machineId);
-    await this.holds.get(machine.id);
-    return this.execs.start(machine, spec, {
-      script: join(this.host.scripts, "exec.sh"),
-      prefix: await this.entrance(machine),
-      cgroups: this.cgroups.of(spec.machineId),
-      cwd: "/root",
-      env: insideEnv,
-      ...(this.host.mode === "root" ? { owner: this.host.uidBase } : {}),
-    });
+    return this.gates.pass(machine.id, async () =>
+      this.execs.start(machine, spec, {
+        script: join(this.host.scripts, "exec.sh"),
+        prefix: await this.entrance(machine),
+        cgroups: this.cgroups.of(spec.machineId),
+        cwd: "/root",
+        env: insideEnv,
+        ...(this.host.mode === "root" ? { owner: this.host.uidBase } : {}),
+      }),
+    );
   }
 
   async attachExec(machineId: string, executionId: string): Promise<RunningExec | undefined> {
@@ -185,12 +187,7 @@ export class SandboxDriver implements Driver {
         const entrance = await this.entrance(machine).catch(() => undefined);
         if (!entrance) return async () => undefined;
         const freezer = await this.cgroups.freezer(machine.id);
-        const { promise, resolve } = Promise.withResolvers<void>();
-        this.holds.set(machine.id, promise);
-        const letIn = (): void => {
-          this.holds.delete(machine.id);
-          resolve();
-        };
+        const letIn = await this.gates.shut(machine.id);
         try {
           const release = await hold(machine, {
             ...{ freezer, entrance, insiders },
@@ -240,14 +237,15 @@ export class SandboxDriver implements Driver {
 
   async pipe(machineId: string, argv: readonly string[], options?: { cwd?: string }): Promise<PipedProgram> {
     const machine = machineFolder(this.host.stateDir, machineId);
-    await this.holds.get(machineId);
-    return startPiped(argv, {
-      folder: machine.path,
-      prefix: await this.entrance(machine),
-      cgroups: this.cgroups.of(machineId),
-      cwd: options?.cwd,
-      env: insideEnv,
-    });
+    return this.gates.pass(machineId, async () =>
+      startPiped(argv, {
+        folder: machine.path,
+        prefix: await this.entrance(machine),
+        cgroups: this.cgroups.of(machineId),
+        cwd: options?.cwd,
+        env: insideEnv,
+      }),
+    );
   }
 
   /** What stands before a command to run it inside. @throws DriverError not_running. */

@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { DriverError } from "../../driver";
 import type { MachineFolder } from "../machine-folder";
-import { isStopped, signalProcess } from "../process-table";
+import { isStill, isStopped, signalProcess } from "../process-table";
 import { waitUntil } from "../wait-until";
 import type { Freezer } from "./cgroups";
 import { hostEnv } from "./host";
@@ -108,7 +108,7 @@ export async function releaseLeft(
 
 /** Also what has entered since; answers whether nothing moved any more. */
 function stopAll(insiders: readonly Insider[]): boolean {
-  const moving = insiders.filter((one) => !still.has(one.state));
+  const moving = insiders.filter((one) => !still.has(one.state) || !isStill(one.pid));
   for (const { pid } of moving) signalProcess(pid, "SIGSTOP");
   return moving.length === 0;
 }

@@ -15,25 +15,10 @@ export function insidersOf(init: number): Insider[] {
   return readdirSync("/proc").flatMap((name) => {
     const pid = Number(name);
     if (Number.isNaN(pid) || pid === init || linkOf(pid) !== namespace) return [];
-    const text = readProc(pid, "stat");
+    const text = statOf(pid);
     const [state, parent] = text.slice(text.lastIndexOf(")") + 2).split(" ");
     return state === undefined || state === "" ? [] : [{ pid, parent: Number(parent), state }];
   });
-}
-
-/** Files that one of these processes may write to through memory, which may leave no time of change. */
-export function sharedFiles(pids: readonly number[]): { paths: Set<string>; inodes: Set<string> } {
-  const found = { paths: new Set<string>(), inodes: new Set<string>() };
-  for (const pid of pids) {
-    for (const line of readProc(pid, "maps").split("\n")) {
-      const [, inode, path] = /^\S+ .w.s \S+ \S+ (\d+)\s+\/(.*)$/.exec(line) ?? [];
-      if (inode === undefined || path === undefined) continue;
-      // The path is that of the machine; where it sees the file elsewhere too, the inode may tell.
-      found.paths.add(path.replaceAll("\\012", "\n"));
-      found.inodes.add(inode);
-    }
-  }
-  return found;
 }
 
 function linkOf(pid: number): string | undefined {
@@ -44,10 +29,10 @@ function linkOf(pid: number): string | undefined {
   }
 }
 
-/** Latin1, as names may be any bytes; empty when the process has ended. */
-function readProc(pid: number, file: "stat" | "maps"): string {
+/** Empty when the process has ended. */
+function statOf(pid: number): string {
   try {
-    return readFileSync(`/proc/${pid}/${file}`, "latin1");
+    return readFileSync(`/proc/${pid}/stat`, "latin1");
   } catch {
     return "";
   }
