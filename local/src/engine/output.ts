@@ -1,6 +1,6 @@
 /** Reads a command's output file in pieces that never cut a UTF-8 character in two. */
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
-import { type FileHandle, open } from "node:fs/promises";
+import { open } from "node:fs/promises";
 import { setImmediate as breathe } from "node:timers/promises";
 
 /** Largest piece, in bytes. */
@@ -62,12 +62,6 @@ function brokenBytes(file: number, from: number, to: number): number {
   const tail = Buffer.alloc(Math.min(characterBytes, to - from));
   const length = readSync(file, tail, 0, tail.length, to - tail.length);
   return length - wholeCharacters(tail.subarray(0, length));
-}
-
-/** What the file holds from `from` on, as much as the block takes; less only at the file's end. */
-export async function nextBlock(file: FileHandle, from: number, block: Buffer): Promise<Buffer> {
-  const { bytesRead } = await file.read(block, 0, block.length, from);
-  return block.subarray(0, bytesRead);
 }
 
 /** The text of bytes [from, to) of a file; broken UTF-8 becomes U+FFFD. Empty when the file is gone. */

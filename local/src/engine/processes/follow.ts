@@ -101,7 +101,7 @@ class Reader {
     } finally {
       this.signal.removeEventListener("abort", this.letGo);
       this.held?.release(linger);
-      for (const reader of readers.values()) await reader.close();
+      for (const reader of readers.values()) reader.close();
     }
   }
 

@@ -1,9 +1,15 @@
-/** Reads one of a command's output files in blocks, one block ahead of whoever reads while much is there. */
-import { type FileHandle, open } from "node:fs/promises";
-import { nextBlock, pieceBytes, wholeCharacters } from "../output";
+/** Reads one of a command's output files, in blocks while much is there. */
+import { closeSync, openSync, read as readFile, readSync } from "node:fs";
+import { setImmediate as breathe } from "node:timers/promises";
+import { promisify } from "node:util";
+import { pieceBytes, wholeCharacters } from "../output";
 
+const readInThread = promisify(readFile);
 /** What is read of a file at once while much is there, at most. */
 const blockBytes = 4 * pieceBytes;
+/** A read that takes longer waits for a disk, in milliseconds; then threads do it for so many reads. */
+const coldMs = 5;
+const coldReads = 64;
 
 /** Where the bytes come from. */
 export interface OutputFile {
@@ -13,14 +19,13 @@ export interface OutputFile {
 }
 
 export class StreamReader {
-  private file: FileHandle | undefined;
+  private file: number | undefined;
   /** What was read and not taken yet; nothing while the reader is idle. */
   private pieces: Buffer[] = [];
-  /** The next block, which is read while the last one is on its way. */
-  private ahead: { from: number; bytes: Promise<Buffer | undefined> } | undefined;
   private limit = pieceBytes;
-  /** The block that is being taken and the one that is read ahead, by turns, where they may be written over. */
-  private buffers: Buffer[] = [];
+  /** Where blocks go that may be written over. */
+  private buffer: Buffer | undefined;
+  private cold = 0;
 
   /** With `overwrites`, a piece holds only until the next one is asked for. */
   constructor(
@@ -39,64 +44,67 @@ export class StreamReader {
    * @param end where the output ends for good, once that is known: a character that is cut there comes as it is
    */
   async next(from: number, end: number | undefined): Promise<Buffer | undefined> {
+    const left = (end ?? Infinity) - from;
     if (this.pieces.length === 0) {
       const block = await this.block(from);
       if (!block) return undefined;
-      const left = (end ?? Infinity) - from;
       this.pieces = cut(block.subarray(0, left), block.length >= left);
       this.limit = block.length < this.limit ? pieceBytes : blockBytes;
-      if (this.limit === blockBytes) this.readAhead(from + total(this.pieces));
-      else this.buffers = [];
+      if (this.limit < blockBytes) this.buffer = undefined;
     }
-    return (this.pieces.shift() ?? nothing).subarray(0, (end ?? Infinity) - from);
+    return (this.pieces.shift() ?? nothing).subarray(0, left);
   }
 
-  async close(): Promise<void> {
+  close(): void {
     this.pieces = [];
-    await this.ahead?.bytes.catch(() => undefined);
-    await this.file?.close();
-  }
-
-  /** Where a whole block has come, there is likely to be another one. */
-  private readAhead(from: number): void {
-    const bytes = this.read(from);
-    bytes.catch(() => undefined); // Thrown where it is awaited.
-    this.ahead = { from, bytes };
+    if (this.file !== undefined) closeSync(this.file);
+    this.file = undefined;
   }
 
   private async block(from: number): Promise<Buffer | undefined> {
-    const { ahead } = this;
-    this.ahead = undefined;
-    const early = await ahead?.bytes;
-    // It may have ended, or been dropped, since.
-    return ahead?.from === from && early?.length ? early : this.read(from);
-  }
-
-  private async read(from: number): Promise<Buffer | undefined> {
     if (this.source.kept() > from) return undefined;
-    const file = await this.open();
-    const bytes = file ? await nextBlock(file, from, this.buffer()) : nothing;
+    const block = await this.read(from);
     // Asked again: what is dropped while we read it reads as zeros.
-    return this.source.kept() > from ? undefined : bytes;
+    return this.source.kept() > from ? undefined : block;
   }
 
-  private buffer(): Buffer {
+  private async read(from: number): Promise<Buffer> {
+    const file = this.open();
+    if (file === undefined) return nothing;
+    const block = this.newBlock();
+    if (this.cold > 0) {
+      this.cold--;
+      const { bytesRead } = await readInThread(file, block, 0, block.length, from);
+      return block.subarray(0, bytesRead);
+    }
+    // What was written just now is in the system's memory: to copy it takes less than to wait for a thread.
+    const begun = performance.now();
+    const length = readSync(file, block, 0, block.length, from);
+    if (performance.now() - begun > coldMs) this.cold = coldReads;
+    // Nothing else may make us wait while much flows: others get their turn here.
+    if (length === blockBytes) await breathe();
+    return block.subarray(0, length);
+  }
+
+  private newBlock(): Buffer {
     if (!this.overwrites || this.limit < blockBytes) return Buffer.allocUnsafe(this.limit);
-    // The older one: everything in it has been taken.
-    const buffer = this.buffers.length < 2 ? Buffer.allocUnsafeSlow(blockBytes) : this.buffers.shift();
-    if (buffer) this.buffers.push(buffer);
-    return buffer ?? nothing;
+    return (this.buffer ??= Buffer.allocUnsafeSlow(blockBytes));
   }
 
-  private async open(): Promise<FileHandle | undefined> {
+  private open(): number | undefined {
     const path = this.source.path();
-    if (path !== undefined) this.file ??= await open(path, "r").catch(() => undefined);
-    return this.file;
+    if (path === undefined) return undefined;
+    try {
+      return (this.file ??= openSync(path, "r"));
+    } catch {
+      return undefined; // its command has been forgotten
+    }
   }
 }
 
 const nothing = Buffer.alloc(0);
-const total = (pieces: Buffer[]): number => pieces.reduce((sum, { length }) => sum + length, 0);
+/** What is left of four pieces when a character is cut at the end of each, and more. */
+const crumbBytes = 16;
 
 /** Pieces of whole characters; what is left of the last one begins the next block, if one comes. */
 function cut(block: Buffer, isEnd: boolean): Buffer[] {
@@ -105,8 +113,9 @@ function cut(block: Buffer, isEnd: boolean): Buffer[] {
     const piece = rest.subarray(0, pieceBytes);
     const isTail = isEnd && piece.length === rest.length;
     const length = isTail ? piece.length : wholeCharacters(piece);
-    // A few bytes beyond whole pieces would cost as much as a whole one.
-    if (length === 0 || (pieces.length > 0 && !isTail && length < 4 * 4)) break;
+    // A few bytes would cost as much as a whole piece: they are read again with what comes after them.
+    const isCrumb = pieces.length > 0 && !isTail && length < crumbBytes;
+    if (length === 0 || isCrumb) break;
     pieces.push(piece.subarray(0, length));
     rest = rest.subarray(length);
   }
