@@ -197,6 +197,8 @@ export const lifecycleServerFrame = z.discriminatedUnion("type", [
     type: z.literal("subscribed"),
     subscription: z.record(z.string(), z.unknown()).optional(),
     reconnect_mode: z.string().optional(),
+    /** Ours: all that came after `after_event_id` is replayed, however much it is. */
+    replays_all: z.boolean().optional(),
   }),
   z.looseObject({ type: z.literal("event"), event: z.record(z.string(), z.unknown()) }),
   z.looseObject({ type: z.literal("error"), message: text, code: maybe(text) }),

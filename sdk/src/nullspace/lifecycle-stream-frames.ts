@@ -7,7 +7,8 @@ import { lifecycleServerFrame } from "./frames";
 import { lifecycleEventAnswer, type LifecycleEvent } from "./wire";
 
 export type LifecycleFrame =
-  | { kind: "subscribed" }
+  /** `replaysAll`: the service leaves nothing out of a replay. */
+  | { kind: "subscribed"; replaysAll: boolean }
   | { kind: "event"; event: LifecycleEvent }
   | { kind: "error"; message: string; code: string }
   /** A type that this version does not know. */
@@ -31,7 +32,7 @@ export function readLifecycleFrame(text: string): LifecycleFrame {
   const { data } = parsed;
   return data.type === "error"
     ? { kind: "error", message: data.message, code: data.code?.toLowerCase() ?? codeless }
-    : { kind: "subscribed" };
+    : { kind: "subscribed", replaysAll: data.type === "subscribed" && data.replays_all === true };
 }
 
 /** An error frame as the error that ends the stream. */

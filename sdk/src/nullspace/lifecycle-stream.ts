@@ -93,14 +93,15 @@ class LifecycleConnections {
     const { place } = this;
     await socket.send(subscribeText(asked, place.from(isFirst)));
     const { what, filter } = this;
-    const early = await handshake<LifecycleFrame>(socket, {
+    const [subscribed, ...early] = await handshake<LifecycleFrame>(socket, {
       what,
       machineId: filter.machineId,
       read: () => this.read(socket),
       isAnswer: ({ kind }) => kind === "subscribed",
     });
     ready();
-    return yield* this.events(socket, early.slice(1), place.mayHaveMissed(isFirst));
+    const replaysAll = subscribed?.kind === "subscribed" && subscribed.replaysAll;
+    return yield* this.events(socket, early, !replaysAll && place.mayHaveMissed(isFirst));
   }
 
   private async *events(

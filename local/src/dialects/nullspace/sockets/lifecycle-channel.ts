@@ -42,6 +42,7 @@ export class LifecycleChannel implements Channel {
       subscription: echo(asked, this.machineId),
       // The only value that the vendor's contract has; `after_event_id` resumes nevertheless.
       reconnect_mode: "live_only",
+      ...(typeof asked.after_event_id === "string" ? { replays_all: true } : {}),
     });
   }
 
