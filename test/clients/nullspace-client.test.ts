@@ -110,7 +110,7 @@ describe("the official nullspace-sdk for Python", () => {
       listed_process: [["echo begin; sleep 60", true]],
       killed: 137,
     });
-    expect(refused("attach_unknown")).not.toBeNull();
+    expect(refused("attach_unknown")).toMatchObject({ kind: expect.any(String) as string });
   });
 
   test("has terminals that can be resized, listed and killed", () => {
@@ -144,7 +144,7 @@ describe("the official nullspace-sdk for Python", () => {
       file_resumed: [true, 20 * 1024 * 1024],
       file_by_url: "by url",
     });
-    expect(refused("file_missing")).not.toBeNull();
+    expect(refused("file_missing")).toMatchObject({ code: "not_found" });
   });
 
   test("leases, metrics and hosts", () => {
@@ -229,7 +229,7 @@ describe("the official nullspace-sdk for Python", () => {
   test("refusals are the client's own errors", () => {
     expect(refused("wrong_key")).toMatchObject({ kind: "AuthError", code: "unauthorized" });
     expect(refused("unknown_machine")).toMatchObject({ kind: "NotFoundError", code: "machine_not_found" });
-    expect(refused("unknown_template")).not.toBeNull();
+    expect(refused("unknown_template")).toMatchObject({ code: "template_not_found" });
     expect(refused("desktop")).toMatchObject({ code: "template_not_found" });
     expect(refused("volumes")).toMatchObject({ kind: "NotImplementedError", code: "not_implemented" });
   });
