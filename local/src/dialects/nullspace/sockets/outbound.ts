@@ -4,6 +4,7 @@
  */
 import type { Duplex } from "node:stream";
 import type { WebSocket } from "ws";
+import { frameBytes } from "./frame-memory";
 
 export class Outbound {
   private draining: Promise<void> | undefined;
@@ -15,7 +16,12 @@ export class Outbound {
 
   /** Dropped when the socket is closed: whoever sends finds that out by `isOpen`. */
   send(frame: object): void {
-    this.sendText(JSON.stringify(frame));
+    if (!this.isOpen) return;
+    const text = JSON.stringify(frame);
+    const large = frameBytes(text);
+    // Called at the socket's end, too.
+    if (large) this.socket.send(large.bytes, { binary: false }, large.release);
+    else this.sendText(text);
   }
 
   /** JSON that was made once for many sockets, as text or as its bytes. */
