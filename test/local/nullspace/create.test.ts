@@ -125,6 +125,7 @@ describe("a create that is wrong", () => {
     ["auto_resume of what is destroyed", { auto_resume: true }, "body.auto_resume"],
     ["the reserved folder", { cwd: "/workspace/./.nullspace/x" }, "body.cwd"],
     ["a null byte in a folder", { cwd: "/a\0" }, "body.cwd"],
+    ["too much metadata", { metadata: { a: "x".repeat(65_536) } }, "body.metadata"],
     ["a null byte in a variable", { envs: { A: "\0" } }, "body.envs.A"],
     ["an unknown member of the network", { network: { speed: 1 } }, "body.network.speed"],
     [

@@ -18,6 +18,7 @@ const baseTemplate = "base";
 const defaultVcpus = 1;
 const defaultMemoryMb = 256;
 const mibPerGib = 1024;
+const maxMetadataBytes = 65_536;
 
 /** Members that a snapshot gives, so that a create from one cannot. */
 const fromSnapshot = [
@@ -54,6 +55,7 @@ export function newMachine(given: unknown, limits: SizeLimits): CreateCall {
     ...sizeViolations("disk_mb", fields["disk_mb"], diskRange(limits), "MiB"),
     ...envsViolations("body.envs", fields["envs"]),
     ...cwdViolations(fields["cwd"]),
+    ...metadataViolations(fields["metadata"]),
     ...snapshotViolations(fields),
     ...leaseViolations(fields),
     ...networkViolations(fields),
@@ -145,6 +147,19 @@ function warmPoolViolations(value: unknown): Violation[] {
   const { id, mode } = value as { id?: unknown; mode?: unknown };
   return mode !== "bypass" && !isGiven(id)
     ? [violation("body.warm_pool.id", "required with the modes prefer and require")]
+    : [];
+}
+
+/** Every event of a machine repeats it. */
+function metadataViolations(value: unknown): Violation[] {
+  const bytes = isGiven(value) ? Buffer.byteLength(JSON.stringify(value)) : 0;
+  return bytes > maxMetadataBytes
+    ? [
+        violation(
+          "body.metadata",
+          `must be at most ${String(maxMetadataBytes)} bytes of JSON, not ${String(bytes)}`,
+        ),
+      ]
     : [];
 }
 
