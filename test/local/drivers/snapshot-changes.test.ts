@@ -23,7 +23,7 @@ function changes(count: number, next: (below: number) => number): string {
     () => `mv -T ${path()} ${path()}`,
     () => `ln ${path()} ${path()}`,
     () => `ln -s ${path()} ${path()}`,
-    () => `chmod ${["700", "755", "644", "4711"][next(4)] ?? ""} ${path()}`,
+    () => `chmod ${["700", "755", "711", "4755"][next(4)] ?? ""} ${path()}`,
     () => `touch -d @${String(1_000_000_000 + next(1000))} ${path()}`,
     // Another folder in the place of one: nothing of the old one may be seen.
     () => {
@@ -113,21 +113,22 @@ describe.each(places)("changes between snapshots of the $name driver of $user", 
   });
 
   /** perl is on every host that tests run on; tools for attributes are not. */
-  const attribute = (call: string): string =>
-    `perl -e 'my %n = ("x86_64" => [188, 191], "aarch64" => [5, 8]); my ($set, $get) = @{$n{(split(" ", \`uname -m\`))[0]}}; ${call}'`;
+  const attributes = (work: string): string =>
+    `perl -e 'my %n = ("x86_64" => [188, 191], "aarch64" => [5, 8]); my ($set, $get) = @{$n{(split(" ", \`uname -m\`))[0]}}; my $name = "user.colour"; ${work}'`;
   const odd = [
     "mkdir -p a/b closed && echo plain > a/plain && ln a/plain a/b/second && ln -s ../plain a/b/link && ln -s /etc/none dangling",
     `printf y > "$(printf 'a/new\\nline\\ttab|bar')" && printf z > "$(printf 'a/\\377\\376')" && printf d > -dash`,
     "mkfifo fifo && truncate -s 50M sparse && printf tail >> sparse && touch -d '2001-02-03 04:05:06.789' a/old",
     "chmod 6711 a/old && mkdir -m 1777 sticky && chmod 500 closed",
-    attribute('syscall($set, "a/plain", "user.colour", "red", 3, 0) == 0 or die $!'),
-    attribute('syscall($set, "a/b", "user.colour", "blue", 4, 0) == 0 or die $!'),
+    attributes(
+      'my %c = ("a/plain", "red", "a/b", "blue"); for my $f (keys %c) { my $v = $c{$f}; syscall($set, $f, $name, $v, length $v, 0) == 0 or die $! }',
+    ),
   ].join(" && ");
   const oddLook = [
     "find . -name '.?*' -prune -o \\( -type d -printf '%p %y %m %T@\\n' -o -printf '%p %y %m %T@ %n %s %l\\n' \\) | sort",
     "cat a/plain a/b/second a/new* a/?? ./-dash && cksum < sparse && stat -c %i a/plain a/b/second | uniq | wc -l",
-    attribute(
-      'my $v = " " x 9; for ("a/plain", "a/b/second", "a/b") { print substr($v, 0, syscall($get, $_, "user.colour", $v, 9)), "\\n" }',
+    attributes(
+      'my @f = ("a/plain", "a/b/second", "a/b"); for my $f (@f) { my $v = " " x 9; print substr($v, 0, syscall($get, $f, $name, $v, 9)), "\\n" }',
     ),
   ].join(" && ");
 

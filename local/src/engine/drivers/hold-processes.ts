@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { createInterface } from "node:readline";
 import { DriverError } from "../driver";
 import type { MachineFolder } from "./machine-folder";
-import { isStill, isStopped, signalProcess } from "./process-table";
+import { isDeaf, isStill, isStopped, processTable, signalProcess } from "./process-table";
 import { waitUntil } from "./wait-until";
 
 type Find = () => Promise<readonly number[]>;
@@ -41,16 +41,22 @@ export async function holdProcesses(machine: MachineFolder, find: Find): Promise
     for (const pid of held) signalProcess(pid, "SIGCONT"); // should the shell have been killed
     await rm(note, { force: true });
   };
-  try {
+  const stopAll = async (): Promise<boolean> => {
     // What was forked while we looked is found by the next look.
-    for (;;) {
-      const found = (await find()).filter((pid) => !held.has(pid) && !before.has(pid));
-      if (found.length === 0) break;
-      for (const pid of found) (isStopped(pid) ? before : held).add(pid);
-      const now = found.filter((pid) => held.has(pid));
-      if (now.length > 0) await helper.stop(now);
+    const found = (await find()).filter((pid) => !held.has(pid) && !before.has(pid));
+    for (const pid of found) (isStopped(pid) ? before : held).add(pid);
+    const moving = [...held].filter((pid) => !isStill(pid) || found.includes(pid));
+    if (moving.length > 0) await helper.stop(moving);
+    const deaf = moving.filter(isDeaf);
+    // What it may wait for goes on until the next look.
+    const rows = deaf.length > 0 ? await processTable() : [];
+    for (const { pid, parent } of rows) {
+      if (held.has(pid) && deaf.includes(parent)) signalProcess(pid, "SIGCONT");
     }
-    if (await waitUntil(() => [...held].every(isStill), { withinMs: patienceMs, everyMs: 1 })) return release;
+    return moving.length === 0;
+  };
+  try {
+    if (await waitUntil(stopAll, { withinMs: patienceMs, everyMs: 1 })) return release;
     const words =
       "the machine's processes could not be held for a moment: one of them waits for a disk or network; try again";
     throw new DriverError("snapshot_failed", words, true);

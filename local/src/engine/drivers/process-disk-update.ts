@@ -1,6 +1,6 @@
 /** Makes the copy of a folder what the folder is now. Names are bytes that need not be UTF-8. */
 import type { Stats } from "node:fs";
-import { chmod, chown, link, lstat, readdir, rm, utimes } from "node:fs/promises";
+import { chmod, chown, link, lstat, readdir, rm } from "node:fs/promises";
 
 export interface UpdateOptions {
   /** Milliseconds since 1970: what changed before is in the copy already. */
@@ -9,6 +9,8 @@ export interface UpdateOptions {
   isMapped: (inode: number) => boolean;
   /** Copies these, with all that is in them, into a folder where they are not. */
   copy: (from: readonly Buffer[], toFolder: Buffer) => Promise<void>;
+  /** Gives the second of each two the times of the first, to the nanosecond. */
+  copyTimes: (pairs: readonly (readonly [Buffer, Buffer])[]) => Promise<void>;
 }
 
 interface Names {
@@ -21,11 +23,13 @@ export async function updateCopy(from: string, to: string, options: UpdateOption
   const update = new Update(options);
   await update.folder(Buffer.from(from), Buffer.from(to));
   await update.relink();
+  await update.folderTimes();
 }
 
 class Update {
   /** All names of the files that have several. */
   private readonly shared = new Map<number, Names[]>();
+  private readonly folders: Names[] = [];
 
   constructor(private readonly options: UpdateOptions) {}
 
@@ -57,6 +61,7 @@ class Update {
     }
     for (const one of stale) await this.noteAll(one);
     await likeOriginal(from, to);
+    this.folders.push({ theirs: from, ours: to });
   }
 
   /** Names of one file in several folders may have been copied apart. */
@@ -68,9 +73,19 @@ class Update {
         if ((await lstat(ours)).ino === ino) continue;
         await rm(ours);
         await link(first.ours, ours);
-        await likeOriginal(folderOf(theirs), folderOf(ours));
+        this.folders.push({ theirs: folderOf(theirs), ours: folderOf(ours) });
       }
     }
+  }
+
+  /** At the end: they change with what is in them. */
+  async folderTimes(): Promise<void> {
+    const changed: [Buffer, Buffer][] = [];
+    for (const { theirs, ours } of this.folders) {
+      const [now, copy] = await Promise.all([theirs, ours].map((path) => lstat(path, { bigint: true })));
+      if (now?.mtimeNs !== copy?.mtimeNs) changed.push([theirs, ours]);
+    }
+    if (changed.length > 0) await this.options.copyTimes(changed);
   }
 
   private isSame(now: Stats, copy: Stats): boolean {
@@ -95,16 +110,16 @@ class Update {
   }
 }
 
-/** A folder's own mode and times, after its entries were changed. */
+/** A folder's own owner and mode. */
 async function likeOriginal(from: Buffer, to: Buffer): Promise<void> {
   const [now, copy] = await Promise.all([lstat(from), lstat(to)]);
   if (now.uid !== copy.uid || now.gid !== copy.gid) await chown(to, now.uid, now.gid);
-  await chmod(to, now.mode & 0o7777);
-  await utimes(to, now.atime, now.mtime);
+  if (now.mode !== copy.mode) await chmod(to, now.mode & 0o7777);
 }
 
 const removeAll = (path: Buffer): Promise<void> => rm(path, { recursive: true, force: true, maxRetries: 3 });
 
 const below = (folder: Buffer, name: Buffer): Buffer => Buffer.concat([folder, Buffer.from("/"), name]);
 
+/** Of a path with a folder. */
 const folderOf = (path: Buffer): Buffer => path.subarray(0, path.lastIndexOf("/"));

@@ -81,7 +81,9 @@ export async function keepRoot(
       try {
         const isMapped = mapped();
         const copy = (from: readonly Buffer[], to: Buffer): Promise<void> => copyAll(from, to, signal);
-        await updateCopy(rootOf(machine), draft, { sinceMs, isMapped, copy });
+        const copyTimes = (pairs: readonly (readonly [Buffer, Buffer])[]): Promise<void> =>
+          runTool(["xargs", "-0", "-n", "2", "touch", "-r"], folder, signal, zeroEnded(pairs.flat()));
+        await updateCopy(rootOf(machine), draft, { sinceMs, isMapped, copy, copyTimes });
       } finally {
         await release();
       }
@@ -108,7 +110,7 @@ export async function sizeOf(path: string, timeoutMs = 0): Promise<number | unde
 
 /** With modes, times, links; blocks are shared where the file system can. Ends with the control plane. */
 async function copyTree(from: string, to: string, signal: AbortSignal): Promise<void> {
-  await cp(["cp", ...(await cpOptions()), "--", from, to], to, signal);
+  await runTool(["cp", ...(await cpOptions()), "--", from, to], to, signal);
 }
 
 /** The same of several, which may have any names: arguments of ours are UTF-8, what xargs reads need not be. */
@@ -119,16 +121,15 @@ async function copyAll(from: readonly Buffer[], toFolder: Buffer, signal: AbortS
   const plain = isText(toFolder) ? from.filter(isText) : [];
   for (let at = 0; at < plain.length; at += namesACall) {
     const names = plain.slice(at, at + namesACall).map(String);
-    await cp(["cp", ...options, "--", ...names, `${target}/`], target, signal);
+    await runTool(["cp", ...options, "--", ...names, `${target}/`], target, signal);
   }
   const odd = plain.length === from.length ? [] : from.filter((one) => !plain.includes(one));
   if (odd.length === 0) return;
-  const end = Buffer.from("\0");
-  const pairs = odd.flatMap((one) => [one, end, toFolder, end]);
-  await cp(["xargs", "-0", "-n", "2", "cp", ...options, "--"], target, signal, Buffer.concat(pairs));
+  const pairs = odd.flatMap((one) => [one, toFolder]);
+  await runTool(["xargs", "-0", "-n", "2", "cp", ...options, "--"], target, signal, zeroEnded(pairs));
 }
 
-async function cp(
+async function runTool(
   argv: readonly string[],
   folder: string,
   signal: AbortSignal,
@@ -145,11 +146,15 @@ async function cp(
     program.stdin.end(stdin);
     const [code, said] = await Promise.all([program.exited, text(program.stderr)]);
     signal.throwIfAborted();
-    if (code !== 0) throw new CopyFailed(said.trim().slice(0, 1024) || `cp ended with ${String(code)}`);
+    if (code !== 0)
+      throw new CopyFailed(said.trim().slice(0, 1024) || `${argv[0] ?? ""} ended with ${String(code)}`);
   } finally {
     signal.removeEventListener("abort", kill);
   }
 }
+
+const zeroEnded = (words: readonly Buffer[]): Buffer =>
+  Buffer.concat(words.flatMap((word) => [word, Buffer.from("\0")]));
 
 class CopyFailed extends Error {}
 

@@ -93,17 +93,26 @@ export function isStopped(pid: number): boolean {
 
 /** True when none of its threads runs: stopped, traced, ended or gone. Outside Linux nobody knows: true. */
 export function isStill(pid: number): boolean {
-  if (!onLinux) return true;
-  let threads: string[];
+  return threadStates(pid).every((state) => "TtZX".includes(state));
+}
+
+/**
+ * True for one that no signal stops now: it waits for a disk, or for a child of its own that is about to become another
+ * program (vfork), which cannot when it is stopped itself.
+ */
+export function isDeaf(pid: number): boolean {
+  return threadStates(pid).includes("D");
+}
+
+/** One letter a thread, as in /proc; none for a process that has ended, and outside Linux. */
+function threadStates(pid: number): string[] {
+  const folder = `/proc/${String(pid)}/task`;
   try {
-    threads = readdirSync(`/proc/${String(pid)}/task`);
+    const stats = onLinux ? readdirSync(folder).map((thread) => readText(`${folder}/${thread}/stat`)) : [];
+    return stats.flatMap((stat) => stat[stat.lastIndexOf(")") + 2] ?? []);
   } catch {
-    return true; // it has ended
+    return [];
   }
-  return threads.every((thread) => {
-    const stat = readText(`/proc/${String(pid)}/task/${thread}/stat`);
-    return stat === "" || /^[TtZX] /.test(stat.slice(stat.lastIndexOf(")") + 2));
-  });
 }
 
 /** What these processes use together. */

@@ -21,6 +21,8 @@ export interface Delta {
   kept: string[];
   /** To be hidden. */
   removed: string[];
+  /** Folders of `whole` of which all that is below is to be hidden. */
+  replaced: string[];
   bytes: number;
 }
 
@@ -29,7 +31,8 @@ export function isEmpty({ files, whole, kept, removed }: Delta): boolean {
 }
 
 export async function deltaOf(index: CopiedIndex, now: Tree): Promise<Delta> {
-  const delta: Delta = { files: [], whole: [], kept: [], removed: [], bytes: 0 };
+  const delta: Delta = { files: [], whole: [], kept: [], removed: [], replaced: [], bytes: 0 };
+  const replaced = new Set<string>();
   const whole = new Set<string>();
   const kept = new Set<string>();
   for await (const part of inSlices(now)) {
@@ -48,7 +51,9 @@ export async function deltaOf(index: CopiedIndex, now: Tree): Promise<Delta> {
   }
   for await (const part of inSlices(index.keys())) {
     for (const path of part) {
-      if (!now.has(path) && now.get(parentOf(path))?.type === "d") delta.removed.push(path);
+      if (now.has(path) || now.get(parentOf(path))?.type !== "d") continue;
+      if (path.includes("/") && whole.has(parentOf(path))) replaced.add(topmostOf(parentOf(path), whole));
+      else delta.removed.push(path);
     }
   }
   for (const path of [...delta.files, ...delta.whole, ...delta.removed, ...whole, ...kept]) {
@@ -58,10 +63,18 @@ export async function deltaOf(index: CopiedIndex, now: Tree): Promise<Delta> {
       if (!whole.has(at)) kept.add(at);
     }
   }
+  delta.replaced.push(...replaced);
   // After the files, which would change their times.
   delta.whole.push(...whole);
   delta.kept.push(...kept);
   return delta;
+}
+
+/** Hidden one by one, files would still be listed in a folder that overlayfs itself has made opaque. */
+function topmostOf(folder: string, whole: ReadonlySet<string>): string {
+  let at = folder;
+  while (at.includes("/") && whole.has(parentOf(at))) at = parentOf(at);
+  return at;
 }
 
 /** What the stack holds with one more layer, which was made from `now` as it was at `atMs`. */

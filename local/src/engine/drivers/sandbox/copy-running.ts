@@ -126,16 +126,37 @@ class Copy {
 
   private async copy(delta: Delta, strictness: "strict" | "loose"): Promise<boolean> {
     const tree = join(this.scratch, "tree");
-    await mkdir(tree);
+    if (delta.replaced.length > 0) {
+      // A layer of its own between the folders of old and those of now: no folder can hide what is below it by name.
+      await this.hide(tree, delta.replaced);
+      await this.keep();
+    }
+    await this.hide(tree, delta.removed);
     await writeList(join(this.scratch, "files"), delta.files);
     await writeList(join(this.scratch, "whole"), delta.whole);
     await writeList(join(this.scratch, "kept"), delta.kept);
-    if (delta.removed.length > 0) {
-      await this.jail.step("whiteout");
-      await hide(tree, join(this.scratch, "whiteout"), delta.removed);
-      await removeTree(join(this.scratch, "whiteout"));
-    }
     return this.jail.step("delta", strictness);
+  }
+
+  /**
+   * Begins a layer that hides these. All its whiteouts are one file, as overlayfs itself makes them. The tree is ours: no
+   * link leads out of it.
+   */
+  private async hide(tree: string, paths: readonly string[]): Promise<void> {
+    await mkdir(tree);
+    if (paths.length === 0) return;
+    const whiteout = join(this.scratch, "whiteout");
+    await this.jail.step("whiteout");
+    const made = new Set<string>();
+    for await (const part of inSlices(paths)) {
+      for (const path of part) {
+        const folder = parentOf(path);
+        if (!made.has(folder)) await mkdir(within(tree, folder), { recursive: true });
+        made.add(folder);
+        await link(whiteout, within(tree, path));
+      }
+    }
+    await removeTree(whiteout);
   }
 
   /** What was made becomes a layer. */
@@ -160,19 +181,6 @@ function isSmall({ bytes, files, whole, kept, removed }: Delta): boolean {
 async function writeList(file: string, paths: readonly string[]): Promise<void> {
   const text = paths.map((path) => (path === "" ? ".\0" : `./${path}\0`)).join("");
   await writeWhole(file, Buffer.from(text, "latin1"));
-}
-
-/** All whiteouts of a layer are one file, as overlayfs itself makes them. The tree is ours: no link leads out of it. */
-async function hide(tree: string, whiteout: string, paths: readonly string[]): Promise<void> {
-  const made = new Set<string>();
-  for await (const part of inSlices(paths)) {
-    for (const path of part) {
-      const folder = parentOf(path);
-      if (!made.has(folder)) await mkdir(within(tree, folder), { recursive: true });
-      made.add(folder);
-      await link(whiteout, within(tree, path));
-    }
-  }
 }
 
 /** A path of ours is UTF-8, one of the machine may be any bytes. */

@@ -9,7 +9,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { DriverError } from "../../driver";
 import type { MachineFolder } from "../machine-folder";
-import { isStill, isStopped, signalProcess } from "../process-table";
+import { isDeaf, isStill, isStopped, signalProcess } from "../process-table";
 import { waitUntil } from "../wait-until";
 import type { Freezer } from "./cgroups";
 import { hostEnv } from "./host";
@@ -109,7 +109,12 @@ export async function releaseLeft(
 /** Also what has entered since; answers whether nothing moved any more. */
 function stopAll(insiders: readonly Insider[]): boolean {
   const moving = insiders.filter((one) => !still.has(one.state) || !isStill(one.pid));
-  for (const { pid } of moving) signalProcess(pid, "SIGSTOP");
+  for (const { pid } of moving) {
+    signalProcess(pid, "SIGSTOP");
+    if (!isDeaf(pid)) continue;
+    // What it may wait for goes on until the next look.
+    for (const child of insiders) if (child.parent === pid) signalProcess(child.pid, "SIGCONT");
+  }
   return moving.length === 0;
 }
 
