@@ -17,12 +17,14 @@ export const holdOutputBytes = 256 * 1_048_576;
 const flushEveryMs = 250;
 const flushAtLatestMs = 2_000;
 /** Of our time storing takes at most one part in so many. */
-const flushShare = 8;
+const flushShare = 20;
 /** Output that comes in many small writes is read together, this long after the first. */
 const gatherMs = 25;
 /** Each drop runs a program: with much output there is one in this time, or for this many bytes. */
 const dropEveryMs = 1_000;
-const manyBytes = 2 * keepOutputBytes;
+const manyBytes = 8 * keepOutputBytes;
+/** The same where a reader is so slow that it loses them. */
+const manyLostBytes = 2 * keepOutputBytes;
 /** So that neither stream waits for the other while both flow. */
 const piecesATurn = 64;
 /** Rows of one statement: few sizes, so that the statements stay prepared. */
@@ -264,9 +266,11 @@ export class OutputRecorder {
     const { db, executionId, exec } = this.options;
     const end = this.end[name];
     const unread = [...this.holds].map((hold) => hold.at[name]);
-    const before = Math.max(end - holdOutputBytes, Math.min(end - keepOutputBytes, ...unread));
+    const notNeeded = Math.min(end - keepOutputBytes, ...unread);
+    const before = Math.max(end - holdOutputBytes, notNeeded);
     const often = this.state === "follows" && performance.now() - this.droppedAt < dropEveryMs;
-    if (before - this.kept[name] <= (often ? manyBytes : keepOutputBytes / 4)) return;
+    const least = !often ? keepOutputBytes / 4 : before > notNeeded ? manyLostBytes : manyBytes;
+    if (before - this.kept[name] <= least) return;
     this.droppedAt = performance.now();
     const rest = await db.transaction().execute(async (tx) => {
       await this.write(tx);
