@@ -4,6 +4,7 @@ import { randomBytes } from "node:crypto";
 import { mkdtempSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { CreateUpload } from "../../../local/src/dialects/nullspace/file-requests";
 import { Staging } from "../../../local/src/dialects/nullspace/file-staging";
 import { Uploads, uploadLifetimeMs } from "../../../local/src/dialects/nullspace/file-uploads";
 import { type Local, startLocal } from "../../../local/src/start-local";
@@ -240,10 +241,14 @@ it("an upload expires after a day, is forgotten after another, and goes with its
     () => now,
   );
   await uploads.load();
-  const asked = {
-    ...{ kind: "file", source_kind: "spooled_stream", conflict: "replace", checksum_algorithm: "sha256" },
-    ...{ target_path: "/x", content_length: 1 },
-  } as const;
+  const asked: CreateUpload = {
+    kind: "file",
+    source_kind: "spooled_stream",
+    conflict: "replace",
+    checksum_algorithm: "sha256",
+    target_path: "/x",
+    content_length: 1,
+  };
   const make = async (machine: string) =>
     uploads.create(machine, asked, { scope: "n", key: newKey(), requestHash: "" }, AbortSignal.timeout(5000));
   const other = (await api.machine()).slice(4);

@@ -205,9 +205,8 @@ describe("the limit of open sockets", () => {
       ),
     );
     const open = asked.filter((answer) => answer instanceof TestSocket);
-    const refused = asked.filter((answer) => !(answer instanceof TestSocket));
     expect(open).toHaveLength(5);
-    for (const answer of refused) expect(answer.status).toBe(429);
+    for (const answer of asked) if (!(answer instanceof TestSocket)) expect(answer.status).toBe(429);
     for (const socket of open) await socket[Symbol.asyncDispose]();
   });
 });
