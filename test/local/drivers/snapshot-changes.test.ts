@@ -86,7 +86,7 @@ describe.each(places)("changes between snapshots of the $name driver of $user", 
 
   it("one of a machine that renames and replaces is of one moment", async () => {
     const fill =
-      "mkdir -p many && cd many && seq 1 3000 | split -l 2 -a 4 - f && head -c 20000000 /dev/zero > large";
+      "mkdir -p many && cd many && seq 1 1000 | split -l 2 -a 4 - f && head -c 5000000 /dev/zero > large";
     await plane.call("start", "m");
     await plane.sh(
       "m",
@@ -96,7 +96,7 @@ describe.each(places)("changes between snapshots of the $name driver of $user", 
       "mv one/x two/x; mv d e; echo $i > new; mv new whole; ln -f right left; mv two/x one/x; mv e d";
     await plane.call("exec", "m", "writer", ["sh", "-c", `cd ~; i=0; while :; do i=$((i+1)); ${turn}; done`]);
     await plane.sh("m", fill);
-    for (const id of ["s1", "s2", "s3"]) {
+    for (const id of ["s1", "s2"]) {
       await plane.call("snapshot", "m", id);
       await plane.call("start", id, { fromSnapshotId: id });
       expect(
@@ -106,7 +106,7 @@ describe.each(places)("changes between snapshots of the $name driver of $user", 
       expect(await plane.sh(id, "cat left right && stat -c %i left right | uniq | wc -l")).toBe("l\nl\n1\n");
       expect(await plane.sh(id, "cat whole")).toMatch(/^\d+\n$/);
       expect(await plane.sh(id, "ls many | wc -l && cat many/f* | wc -l && wc -c < many/large")).toBe(
-        "1501\n3000\n20000000\n",
+        "501\n1000\n5000000\n",
       );
     }
     await plane.call("kill", "writer");

@@ -1,42 +1,11 @@
-/** Snapshots over their life, with both drivers that have disks: on their own, of what runs, over a kill -9. */
+/** Snapshots over their life, with both drivers that have disks: on their own, of what runs, and what machines use. */
 import { setTimeout as pause } from "node:timers/promises";
-import { ControlPlaneProcess, isRoot, makeStateDir, nobody, removeStateDir } from "./control-plane-process";
-import { cgroups, noTraces, tracesOf } from "./traces";
+import { ControlPlaneProcess, makeStateDir, removeStateDir } from "./control-plane-process";
+import { ordinary, places, SnapshotPlane } from "./snapshot-places";
 
-const root = { user: "root", uid: 0 };
-const ordinary = { user: "an ordinary user", uid: isRoot ? nobody : (process.getuid?.() ?? nobody) };
-const places = (isRoot ? [root, ordinary] : [ordinary]).flatMap((user) => [
-  { name: "sandbox", ...user },
-  { name: "process", ...user },
-]);
-
-describe.each(places)("snapshots of the $name driver of $user", ({ name, uid }) => {
-  const stateDir = makeStateDir(uid);
-  const before = cgroups();
-  let plane: ControlPlaneProcess;
-  const open = async (): Promise<void> => {
-    plane = await ControlPlaneProcess.start({ name, stateDir, uid });
-  };
-  const sh = async (id: string, script: string): Promise<string> => {
-    const { stdout, stderr, exitCode } = await plane.sh(id, `cd ~ && ${script}`);
-    expect({ exitCode, stderr }).toEqual({ exitCode: 0, stderr: "" });
-    return stdout;
-  };
-  const reasonOf = (call: Promise<unknown>): Promise<unknown> =>
-    call.then(
-      () => "it succeeded",
-      (error: { reason?: string }) => error.reason,
-    );
-
-  beforeAll(open);
-  afterEach(async () => {
-    await plane.call("sweep", []);
-    expect(tracesOf(stateDir, before)).toEqual(noTraces);
-  });
-  afterAll(async () => {
-    await plane.end();
-    removeStateDir(stateDir);
-  });
+describe.each(places)("snapshots of the $name driver of $user", (place) => {
+  const plane = new SnapshotPlane(place);
+  const sh = (id: string, script: string): Promise<string> => plane.sh(id, script);
 
   it.each(["running", "stopped"])("one of a %s machine is on its own", async (state) => {
     await plane.call("start", "m");
@@ -58,8 +27,8 @@ describe.each(places)("snapshots of the $name driver of $user", ({ name, uid }) 
     await plane.call("start", "two", { fromSnapshotId: "s" });
     expect(await sh("two", "cat deep/file kept")).toBe("old\nkept\n");
     expect(await sh("one", "ls && cat deep/file")).toBe("deep\none\n");
-    expect(await reasonOf(plane.call("start", "late", { fromSnapshotId: "s" }))).toBe("no_snapshot");
-    expect(await reasonOf(plane.call("snapshot", "none", "t"))).toBe("no_disk");
+    expect(await plane.reasonOf(plane.call("start", "late", { fromSnapshotId: "s" }))).toBe("no_snapshot");
+    expect(await plane.reasonOf(plane.call("snapshot", "none", "t"))).toBe("no_disk");
   });
 
   it("a fork of a fork has what its line has made, renamed and removed", async () => {
@@ -89,7 +58,6 @@ describe.each(places)("snapshots of the $name driver of $user", ({ name, uid }) 
     const [first, second] = (await sh(id, "cat first second")).trim().split("\n").map(Number);
     return [first ?? NaN, second ?? NaN];
   };
-  const count = async (id: string): Promise<number> => (await numbers(id))[0];
 
   it("one of a machine that writes is of one moment, and the machine goes on", async () => {
     await plane.call("start", "m");
@@ -117,36 +85,8 @@ describe.each(places)("snapshots of the $name driver of $user", ({ name, uid }) 
     await plane.call("kill", "writer");
   });
 
-  it("a kill -9 at any moment leaves a whole snapshot or none, and a machine that goes on", async () => {
-    await plane.call("start", "m");
-    await sh("m", "mkdir many && cd many && seq 1 1200 | split -l 2 -a 4 - f && echo 0 > ../first");
-    await plane.call("exec", "m", "writer", ["sh", "-c", `cd ~ && ${writer}`]);
-    const seen = new Set<string>();
-    for (const [n, delayMs] of [0, 10, 40, 120].entries()) {
-      const id = `k${String(n)}`;
-      plane.send("snapshot", "m", id);
-      await pause(delayMs);
-      await plane.kill9();
-      await open();
-      // The next control plane may know of it or not.
-      await plane.call("sweep", ["m"], n % 2 === 0 ? [id] : []);
-      const made = await reasonOf(plane.call("start", `f${id}`, { fromSnapshotId: id }));
-      seen.add(String(made));
-      if (made === "it succeeded") {
-        expect((await sh(`f${id}`, "ls many | wc -l && cat many/* | wc -l")).trim()).toBe("600\n1200");
-      } else expect(made).toBe("no_snapshot");
-      await plane.call("destroy", `f${id}`);
-      const now = await count("m");
-      for (let tries = 0; (await count("m")) === now; tries++) expect(tries).toBeLessThan(100);
-      // And it can be taken then.
-      await plane.call("snapshot", "m", `${id}again`);
-      await plane.call("forgetSnapshot", `${id}again`);
-    }
-    expect(seen).toContain("no_snapshot");
-  });
-
   it("what it uses is measured: processor, memory and disk", async () => {
-    expect(await reasonOf(plane.call("usage", "m"))).toBe("not_running");
+    expect(await plane.reasonOf(plane.call("usage", "m"))).toBe("not_running");
     await plane.call("start", "m");
     await sh("m", "head -c 30000000 /dev/urandom > large");
     await plane.call("exec", "m", "busy", ["sh", "-c", "while :; do :; done"]);

@@ -9,7 +9,7 @@ export interface Place {
 }
 
 const root = { user: "root", uid: 0 };
-const ordinary = { user: "an ordinary user", uid: isRoot ? nobody : (process.getuid?.() ?? nobody) };
+export const ordinary = { user: "an ordinary user", uid: isRoot ? nobody : (process.getuid?.() ?? nobody) };
 
 export const places: Place[] = (isRoot ? [root, ordinary] : [ordinary]).flatMap((user) => [
   { name: "sandbox" as const, ...user },

@@ -14,7 +14,7 @@ import { ExitWatch } from "../exit-watch";
 import { Gates } from "../gates";
 import { machineFolder, machineIds, readRuntime, removeTree, type MachineFolder } from "../machine-folder";
 import { startPiped } from "../piped-program";
-import { findByArguments, useOfAll } from "../process-table";
+import { useOfAll } from "../process-table";
 import { sharedFiles } from "../shared-files";
 import { ShellExecs } from "../shell-exec";
 import { Turns } from "../turns";
@@ -27,7 +27,7 @@ import { foldersOf, readDisk } from "./disk-file";
 import { hold, releaseLeft } from "./hold";
 import { hostEnv, prepareHost, type SandboxHost } from "./host";
 import { insidersOf, type Insider } from "./insiders";
-import { endProcesses, isUp, launch } from "./launch";
+import { endProcesses, isUp, launch, waitersOf } from "./launch";
 import { damaged, Layers, sizeOf } from "./layers";
 import { Snapshots } from "./snapshots";
 import { removeOtherTemplates } from "./template";
@@ -286,9 +286,6 @@ export class SandboxDriver implements Driver {
 
 const notRunning = (id: string): DriverError =>
   new DriverError("not_running", `machine ${id} does not run: start it first`, true);
-
-/** What has entered a machine waits outside for what it has started inside. */
-const waitersOf = (init: number): number[] => findByArguments("nsenter", "-t", String(init));
 
 async function sharesNetwork(pid: number): Promise<boolean> {
   const [its, ours] = await Promise.all([pid, "self"].map((one) => readlink(`/proc/${one}/ns/net`)));

@@ -7,6 +7,7 @@ import { once } from "node:events";
 import { readFile, rm, writeFile } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
+import { setTimeout as sleep } from "node:timers/promises";
 import { DriverError } from "../../driver";
 import type { MachineFolder } from "../machine-folder";
 import { isDeaf, isStill, isStopped, signalProcess } from "../process-table";
@@ -17,6 +18,9 @@ import type { Insider } from "./insiders";
 
 /** A process that waits for a disk or a network file system cannot be held before that answers. */
 const patienceMs = 5000;
+
+/** As long as it takes a waiter to see that its process has stopped, on a host that is not too busy. */
+const noticeMs = 5;
 
 /** $1 file, $2 what freezes, $3 what thaws. */
 const freezeScript = `echo "$2" >"$1" || exit 1
@@ -52,9 +56,11 @@ export async function hold(machine: MachineFolder, place: HoldPlace): Promise<()
   const { freezer } = place;
   await writeFile(noteOf(machine), freezer ? "frozen" : "stopped");
   const before = freezer ? [] : place.insiders().filter((one) => one.state === "T");
-  // First, so that they do not notice; what is stopped with its waiter already is its user's.
-  const waiters = freezer ? [] : place.waiters().filter((pid) => !isStopped(pid));
-  for (const pid of waiters) signalProcess(pid, "SIGSTOP");
+  const waiters = freezer ? [] : place.waiters();
+  // What is stopped with its waiter already is its user's.
+  const idle = new Set(waiters.filter(isStopped));
+  // First, so that they do not notice.
+  for (const pid of waiters) if (!idle.has(pid)) signalProcess(pid, "SIGSTOP");
   const helper = await startHelper(
     freezer
       ? ["/bin/sh", "-c", freezeScript, "sh", freezer.file, freezer.hold, freezer.release]
@@ -67,7 +73,7 @@ export async function hold(machine: MachineFolder, place: HoldPlace): Promise<()
       await writeFile(freezer.file, freezer.release).catch(() => undefined); // the machine has ended
     else if (!helper.endedWell()) await releaseInside(place.entrance);
     for (const { pid } of before) signalProcess(pid, "SIGSTOP"); // its user had stopped it
-    for (const pid of waiters) signalProcess(pid, "SIGCONT");
+    if (!freezer) await wake(() => place.waiters().filter((pid) => !idle.has(pid)));
     await rm(noteOf(machine), { force: true });
   };
   let letting: Promise<void> | undefined;
@@ -101,9 +107,16 @@ export async function releaseLeft(
   if (place.freezer) await writeFile(place.freezer.file, place.freezer.release).catch(() => undefined);
   if (how === "stopped") {
     await releaseInside(await place.entrance().catch(() => []));
-    for (const pid of place.waiters()) signalProcess(pid, "SIGCONT");
+    await wake(place.waiters);
   }
   await rm(noteOf(machine), { force: true });
+}
+
+/** One that has just seen its process stop may stop itself after it was woken: it is looked for twice. */
+async function wake(waiters: () => readonly number[]): Promise<void> {
+  for (const pid of waiters()) signalProcess(pid, "SIGCONT");
+  await sleep(noticeMs);
+  for (const pid of waiters()) if (isStopped(pid)) signalProcess(pid, "SIGCONT");
 }
 
 /** Also what has entered since; answers whether nothing moved any more. */

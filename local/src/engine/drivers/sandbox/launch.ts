@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { DriverError, type MachineSpec } from "../../driver";
 import { execTag } from "../exec-scripts";
 import { readRuntime, type MachineFolder } from "../machine-folder";
-import { bootId, findByArguments, isAlive, signalProcess } from "../process-table";
+import { bootId, findByArguments, isAlive, isStopped, signalProcess } from "../process-table";
 import { waitUntil } from "../wait-until";
 import { hostEnv, type SandboxHost } from "./host";
 import { startTag } from "./scripts";
@@ -73,6 +73,11 @@ export async function launch(
   throw new DriverError("sandbox_unusable", words, false);
 }
 
+/** What has entered a machine waits outside for what it has started inside. */
+export function waitersOf(init: number): number[] {
+  return findByArguments("nsenter", "-t", String(init));
+}
+
 /**
  * Ends every process of the machine, in whatever state a start was left, and waits until they are gone.
  * There is no grace: it is what pulling the plug is to a machine, and what was written stays written.
@@ -90,6 +95,8 @@ export async function endProcesses(machine: MachineFolder): Promise<void> {
         named = true;
         left = [init.pid, ...started];
         signalProcess(init.pid, "SIGKILL");
+        // One that has stopped with its command collects nothing, and the kernel waits for that.
+        for (const pid of waitersOf(init.pid)) if (isStopped(pid)) signalProcess(pid, "SIGCONT");
         return false;
       }
       left = started;
