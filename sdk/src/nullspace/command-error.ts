@@ -6,6 +6,7 @@ import { MachinesError, type ErrorFacts } from "../errors";
  * `command_unknown`: the connection broke before the service said whether it had started; it is never started twice.
  * `exit_unknown`: it was started, but how it ended cannot be learned; it may still run.
  * `command_abandoned`: whoever read its output stopped before its end.
+ * `terminal_ended`: the shell of a terminal has ended, and nobody takes what is typed.
  * Any other code is the service's own (`exec_failed`, `exec_timeout`, ...): it says that the command has failed.
  */
 export class CommandError extends MachinesError {

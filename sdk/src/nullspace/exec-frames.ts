@@ -91,7 +91,7 @@ export function readJson(text: string): Record<string, unknown> {
   } catch {
     throw unreadable(text);
   }
-  if (typeof frame !== "object" || frame === null) throw unreadable(text);
+  if (typeof frame !== "object" || frame === null || Array.isArray(frame)) throw unreadable(text);
   return frame as Record<string, unknown>;
 }
 

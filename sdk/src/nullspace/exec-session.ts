@@ -5,7 +5,6 @@
  */
 import type { Socket } from "../socket";
 import { MachinesError, UsageError } from "../errors";
-import { closedHere } from "../socket-failure";
 import { machinePath } from "./calls";
 import { CommandError } from "./command-error";
 import { readExecFrame, type ExecFrame } from "./exec-frames";
@@ -15,6 +14,7 @@ import { unknownStart } from "./exec-unknown";
 import { execBody, type ExecParams, type ExecRest } from "./exec-rest";
 import { maxFrameBytes } from "./frames";
 import { openApiSocket, type SocketContext } from "./open-socket";
+import { readFrames } from "./read-frames";
 
 export interface ExecServices {
   context: SocketContext;
@@ -175,12 +175,10 @@ export class ExecSession {
 
   private async *follow(socket: Socket, signal: AbortSignal): AsyncGenerator<CommandOutput[], void> {
     for (;;) {
-      const frames = await socket.read();
-      if (frames === undefined) throw closedHere({ trying: "follow a command" });
+      const frames = await readFrames(socket, { trying: "follow a command" }, readExecFrame);
       const out: CommandOutput[] = [];
       let hasNews = false;
-      for (const text of frames) {
-        const frame = readExecFrame(text);
+      for (const frame of frames) {
         if (frame.kind === "output" && this.readsLogs) hasNews = true;
         else hasNews = this.take(frame, out) || hasNews;
         if (this.exitCode !== undefined || this.failure || this.refusal) break;

@@ -1,6 +1,5 @@
 /** `files.watch`: what changes in a folder, as it changes, over dropped connections. */
 import { UsageError } from "../errors";
-import { closedHere } from "../socket-failure";
 import type { Socket } from "../socket";
 import { given, machinePath } from "./calls";
 import { errorClassOf } from "./error-classes";
@@ -9,6 +8,7 @@ import { machineServerFrame, type MachineServerFrame } from "./frames";
 import { handshake } from "./handshake";
 import type { SocketContext } from "./open-socket";
 import { PulledStream } from "./pulled-stream";
+import { readFrames } from "./read-frames";
 import { reconnecting, type Connection } from "./reconnect";
 
 /** What happened to a file; or `gap`: the connection was lost for a while, and changes may have been missed. */
@@ -29,13 +29,16 @@ export interface WatchOptions {
   recursive?: boolean | undefined;
   /** Account inside the machine; default root. */
   user?: string | undefined;
-  /** Ends the watch, quietly, after so many milliseconds, rounded up to seconds. Default never. */
+  /** Ends the watch, quietly, so many milliseconds after it stood first. Default never. */
   timeoutMs?: number | undefined;
   /** Ends the watch; the loop then throws its reason. */
   signal?: AbortSignal | undefined;
 }
 
 type WatchFrame = Extract<MachineServerFrame, { type: "file_watch_started" | "file_event" | "error" }>;
+
+/** Why a watch ends that had its time. */
+const timeIsUp = Symbol("time is up");
 
 /** Code of an error frame that names none. */
 const codeless = "file_watch_failed";
@@ -44,6 +47,7 @@ const codeless = "file_watch_failed";
 export class FileWatch implements AsyncIterable<FileChange>, AsyncDisposable {
   private readonly stopping = new AbortController();
   private readonly standing = Promise.withResolvers<void>();
+  private timer: NodeJS.Timeout | undefined;
   private readonly stream: PulledStream<FileChange, void>;
 
   /** Starts at once. */
@@ -55,7 +59,7 @@ export class FileWatch implements AsyncIterable<FileChange>, AsyncDisposable {
   ) {
     const { signal } = options;
     this.stream = new PulledStream(this.changes(), () => this.what());
-    this.stream.over.catch(this.standing.reject);
+    this.stream.over.then(this.standing.resolve, this.standing.reject);
     const onAbort = (): void => void this.end(signal?.reason);
     const settled = (): void => signal?.removeEventListener("abort", onAbort);
     this.stream.over.then(settled, settled);
@@ -90,11 +94,7 @@ export class FileWatch implements AsyncIterable<FileChange>, AsyncDisposable {
   }
 
   private async *changes(): AsyncGenerator<FileChange[], void> {
-    const { context, machineId, options, stopping } = this;
-    const over = Symbol("over");
-    const { timeoutMs } = options;
-    const timer =
-      timeoutMs === undefined ? undefined : setTimeout(() => stopping.abort(over), timeoutMs).unref();
+    const { context, machineId, stopping } = this;
     try {
       yield* reconnecting({
         context,
@@ -107,9 +107,9 @@ export class FileWatch implements AsyncIterable<FileChange>, AsyncDisposable {
         follow: (connection) => this.follow(connection),
       });
     } catch (error) {
-      if (error !== over) throw error;
+      if (error !== timeIsUp) throw error;
     } finally {
-      clearTimeout(timer);
+      clearTimeout(this.timer);
     }
   }
 
@@ -127,7 +127,7 @@ export class FileWatch implements AsyncIterable<FileChange>, AsyncDisposable {
       isAnswer: ({ type }) => type === "file_watch_started",
     });
     ready();
-    this.standing.resolve();
+    this.stands();
     if (!isFirst) yield [{ kind: "gap" }];
     for (let frames = early; ; frames = await this.read(socket)) {
       const changes = frames.flatMap((frame): FileChange[] =>
@@ -139,19 +139,22 @@ export class FileWatch implements AsyncIterable<FileChange>, AsyncDisposable {
     }
   }
 
-  /** @throws the error that a frame says */
+  private stands(): void {
+    this.standing.resolve();
+    const { timeoutMs } = this.options;
+    if (timeoutMs === undefined || this.timer) return;
+    this.timer = setTimeout(() => this.stopping.abort(timeIsUp), timeoutMs).unref();
+  }
+
   private async read(socket: Socket): Promise<WatchFrame[]> {
-    const texts = await socket.read();
-    if (texts === undefined) throw closedHere({ trying: this.what(), machineId: this.machineId });
-    const frames = texts.flatMap(readWatchFrame);
-    const at = frames.findIndex(({ type }) => type === "error");
-    if (at < 0) return frames;
-    const { message, code: said } = frames[at] as WatchFrame & { type: "error" };
-    const code = said?.toLowerCase() ?? codeless;
-    const text = this.context.redact(`${this.what()}: ${message}`);
-    // What came before it is still handed on; the socket then says the error.
-    socket.fail(new (errorClassOf(code, 0))({ message: text, code, machineId: this.machineId }));
-    return frames.slice(0, at);
+    const { machineId } = this;
+    return readFrames(socket, { trying: this.what(), machineId }, (text) => {
+      const frame = readWatchFrame(text);
+      if (frame?.type !== "error") return frame;
+      const code = frame.code?.toLowerCase() ?? codeless;
+      const message = this.context.redact(`${this.what()}: ${frame.message}`);
+      throw new (errorClassOf(code, 0))({ message, code, machineId });
+    });
   }
 
   private what(): string {
@@ -163,12 +166,12 @@ export class FileWatch implements AsyncIterable<FileChange>, AsyncDisposable {
 const watchId = "watch";
 const known = new Set<unknown>(["file_watch_started", "file_event", "error"]);
 
-/** Frames of other kinds are left out. @throws ProtocolError `unreadable_frame` */
-function readWatchFrame(text: string): WatchFrame[] {
+/** Undefined for what is not ours. @throws ProtocolError `unreadable_frame` */
+function readWatchFrame(text: string): WatchFrame | undefined {
   const frame = readJson(text);
-  if (!known.has(frame.type)) return [];
+  if (!known.has(frame.type)) return undefined;
   const parsed = machineServerFrame.safeParse(frame);
   if (!parsed.success) throw unreadable(text);
   const data = parsed.data as WatchFrame;
-  return typeof data.id === "string" && data.id !== watchId ? [] : [data];
+  return typeof data.id === "string" && data.id !== watchId ? undefined : data;
 }

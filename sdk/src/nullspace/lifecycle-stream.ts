@@ -12,6 +12,7 @@ import { refuseInternal } from "./lifecycle-history";
 import { LifecyclePlace } from "./lifecycle-place";
 import { readLifecycleFrame, streamError, type LifecycleFrame } from "./lifecycle-stream-frames";
 import type { SocketContext } from "./open-socket";
+import { readFrames } from "./read-frames";
 import { reconnecting, type Connection } from "./reconnect";
 import type { LifecycleEvent } from "./wire";
 
@@ -130,17 +131,14 @@ class LifecycleConnections {
     }
   }
 
-  /** @throws the error that a frame says */
   private async read(socket: Socket): Promise<LifecycleFrame[]> {
-    const texts = await socket.read();
-    const frames = (texts ?? []).map(readLifecycleFrame);
-    const at = frames.findIndex(({ kind }) => kind === "error");
-    if (at < 0) return frames;
-    const error = frames[at] as LifecycleFrame & { kind: "error" };
-    const { redact } = this.context;
-    // What came before it is still handed on; the socket then says the error.
-    socket.fail(streamError(this.what, error, this.filter.machineId, redact));
-    return frames.slice(0, at);
+    const { context, what } = this;
+    const { machineId } = this.filter;
+    return readFrames(socket, { trying: what, machineId }, (text) => {
+      const frame = readLifecycleFrame(text);
+      if (frame.kind === "error") throw streamError(what, frame, machineId, context.redact);
+      return frame;
+    });
   }
 
   private async isQuiet(reading: Promise<unknown>): Promise<boolean> {

@@ -1,6 +1,5 @@
 /** `client.monitor`: all machines and what they use, as it changes, over dropped connections. */
 import { z } from "zod";
-import { closedHere } from "../socket-failure";
 import type { Socket } from "../socket";
 import { given } from "./calls";
 import { errorClassOf } from "./error-classes";
@@ -8,6 +7,7 @@ import { readJson, unreadable } from "./exec-frames";
 import { processesAnswer, type ProcessInfo } from "./exec-rest";
 import { measurementAnswer, type MachineMetrics } from "./machine-answers";
 import type { SocketContext } from "./open-socket";
+import { readFrames } from "./read-frames";
 import { reconnecting, type Connection } from "./reconnect";
 import { machineFieldsAnswer, type MachineFields } from "./wire";
 
@@ -107,18 +107,15 @@ export async function* monitorMachines(
   }
 }
 
-async function readItems(context: SocketContext, socket: Socket): Promise<MonitorItem[]> {
-  const texts = await socket.read();
-  if (texts === undefined) throw closedHere({ trying: what });
-  return texts.flatMap((text) => {
+const readItems = (context: SocketContext, socket: Socket): Promise<MonitorItem[]> =>
+  readFrames(socket, { trying: what }, (text): MonitorItem | undefined => {
     const frame = readJson(text);
     if (frame.type === "error") throw refused(context, text, frame);
     const parsed = frameItem.safeParse(frame);
-    if (parsed.success) return [{ ...parsed.data }];
+    if (parsed.success) return { ...parsed.data };
     if (known.has(frame.type)) throw unreadable(text);
-    return [];
+    return undefined;
   });
-}
 
 const known = new Set<unknown>([
   "monitor_snapshot",

@@ -11,6 +11,7 @@ import { handshake } from "./handshake";
 import type { SocketContext } from "./open-socket";
 import { readPtyFrame, type PtyFrame } from "./pty-frames";
 import type { PtyInfo } from "./pty-rest";
+import { readFrames } from "./read-frames";
 import { reconnecting, type Connection } from "./reconnect";
 
 export interface TerminalGap {
@@ -44,8 +45,10 @@ export class PtySession {
   /** Renewed when a connection is lost. */
   private attachment = Promise.withResolvers<Socket>();
   private isAttached = false;
-  /** Bytes of output so far; undefined where the service does not count. */
+  /** Bytes handed on or known to be missing; undefined where the service does not count. */
   private position: number | undefined;
+  /** Where the service's next frame begins; undefined: it does not say. */
+  private cursor: number | undefined;
 
   constructor(
     private readonly context: SocketContext,
@@ -68,7 +71,7 @@ export class PtySession {
     const { machineId, reattachMs } = this.plan;
     let ended: unknown = closedHere({ trying: this.what(), machineId });
     try {
-      return yield* reconnecting({
+      const exitCode = yield* reconnecting({
         context: this.context,
         call: {
           what: this.what(),
@@ -79,6 +82,8 @@ export class PtySession {
         follow: (connection) => this.follow(connection),
         giveUpMs: reattachMs,
       });
+      ended = this.failed(`it has ended, with exit code ${String(exitCode)}`, "terminal_ended");
+      return exitCode;
     } catch (error) {
       ended = error;
       throw error;
@@ -143,26 +148,25 @@ export class PtySession {
     await socket.send(JSON.stringify({ type: "pty_connect", id, session_id: sessionId, offset }));
   }
 
-  /** @throws the error that a frame of ours says */
   private async read(socket: Socket): Promise<PtyFrame[]> {
-    const texts = await socket.read();
-    if (texts === undefined) throw closedHere({ trying: this.what(), machineId: this.plan.machineId });
-    const frames = texts.map(readPtyFrame).filter(({ id }) => id === undefined || id === this.plan.id);
-    const at = frames.findIndex(({ kind }) => kind === "error");
-    if (at < 0) return frames;
-    const { message, code } = frames[at] as PtyFrame & { kind: "error" };
-    // What came before it is still handed on; the socket then says the error.
-    socket.fail(this.failed(message, code));
-    return frames.slice(0, at);
+    const { machineId } = this.plan;
+    let pid = this.info?.pid;
+    return readFrames(socket, { trying: this.what(), machineId }, (text) => {
+      const frame = readPtyFrame(text);
+      if (frame.id !== undefined && frame.id !== this.plan.id) return undefined;
+      if (frame.kind === "error") throw this.failed(frame.message, frame.code, pid);
+      if (frame.kind === "started") ({ pid } = frame.terminal);
+      return frame;
+    });
   }
 
   private begin({ terminal, offset }: PtyFrame & { kind: "started" }): TerminalOutput[] {
     const out: TerminalOutput[] = [];
-    if (this.info !== undefined) {
-      if (offset === undefined || this.position === undefined) this.missing(undefined, out);
-      else if (offset > this.position) this.missing(offset - this.position, out);
-    }
-    this.position = offset;
+    if (offset === undefined || this.position === undefined) {
+      if (this.info !== undefined) this.missing(undefined, out);
+      this.position = offset;
+    } else this.skippedTo(offset, out);
+    this.cursor = offset;
     this.info = terminal;
     this.known.resolve(terminal);
     return out;
@@ -171,12 +175,12 @@ export class PtySession {
   private take(frame: PtyFrame, out: TerminalOutput[]): void {
     switch (frame.kind) {
       case "output":
-        out.push({ kind: "output", data: frame.data });
-        if (this.position !== undefined) this.position += frame.data.length;
+        this.wrote(frame.data, frame.offset, out);
         return;
       case "gap":
-        this.missing(frame.bytes, out);
-        this.position = frame.offset + frame.bytes;
+        this.position ??= frame.offset;
+        this.cursor = frame.offset + frame.bytes;
+        this.skippedTo(this.cursor, out);
         return;
       case "exit":
         // No shell ends so: the service itself does not know.
@@ -188,6 +192,25 @@ export class PtySession {
       case "other":
         return;
     }
+  }
+
+  private wrote(data: Buffer, offset: number | undefined, out: TerminalOutput[]): void {
+    const at = offset ?? this.cursor;
+    if (at === undefined) return void out.push({ kind: "output", data });
+    this.cursor = at + data.length;
+    this.position ??= at;
+    this.skippedTo(at, out);
+    // What was handed on before does not come twice.
+    const rest = data.subarray(this.position - at);
+    if (rest.length > 0) out.push({ kind: "output", data: rest });
+    this.position += rest.length;
+  }
+
+  /** What lies between our place and this one does not come. */
+  private skippedTo(offset: number, out: TerminalOutput[]): void {
+    if (this.position === undefined || offset <= this.position) return;
+    this.missing(offset - this.position, out);
+    this.position = offset;
   }
 
   private missing(bytes: number | undefined, out: TerminalOutput[]): void {
@@ -202,9 +225,8 @@ export class PtySession {
     this.attachment.promise.catch(() => undefined);
   }
 
-  private failed(message: string, code: string | undefined): MachinesError {
+  private failed(message: string, code: string | undefined, pid = this.info?.pid): MachinesError {
     const { machineId } = this.plan;
-    const pid = this.info?.pid;
     const text = this.context.redact(`${this.what()}: ${message}`);
     return new CommandError({ message: text, code: code ?? "exec_failed", machineId, pid });
   }
