@@ -54,7 +54,7 @@ function placeByText(text: string, { chars, tail }: Received): Place {
   if (tail === "") return { from: text.length, missing: undefined };
   const needle = tail.slice(-evidenceChars);
   const last = text.lastIndexOf(needle);
-  if (last < 0) return { from: overlap(tail, text), missing: undefined };
+  if (last < 0) return { from: afterOverlap(tail, text), missing: undefined };
   const from = last + needle.length;
   // The last place is taken: a byte may then be missing, but none comes twice.
   const isOnly = needle.length === evidenceChars && text.indexOf(needle) === last;
@@ -67,6 +67,17 @@ function reachesStart(text: string, end: number, tail: string): boolean {
   while (same < tail.length && same < end && text[end - 1 - same] === tail[tail.length - 1 - same]) same++;
   const start = end - same;
   return same === tail.length || start === 0 || text.indexOf("\n") === start - 1;
+}
+
+/**
+ * Behind what the end of `tail` and the start of the text have in common, or the text behind a first line of the log's own:
+ * the longer one. Next to a gap of unknown size a line too few is honest, one that comes twice is not.
+ */
+function afterOverlap(tail: string, text: string): number {
+  const second = text.indexOf("\n") + 1;
+  const here = overlap(tail, text);
+  const there = overlap(tail, text.slice(second, second + tail.length));
+  return there > here ? second + there : here;
 }
 
 /** Length of the longest end of `tail` with which `text` begins. */
