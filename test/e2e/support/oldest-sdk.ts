@@ -6,6 +6,7 @@ import {
   mkdirSync,
   mkdtempSync,
   readdirSync,
+  readFileSync,
   renameSync,
   rmSync,
   symlinkSync,
@@ -42,6 +43,15 @@ function installedSdk(): string {
   return folder;
 }
 
+/** What our packages ask for from others. */
+function dependencies(): string[] {
+  const names = ["provider", "sdk"].flatMap((folder) => {
+    const text = readFileSync(join(repository, folder, "package.json"), "utf8");
+    return Object.keys((JSON.parse(text) as { dependencies: Record<string, string> }).dependencies);
+  });
+  return [...new Set(names)].filter((name) => !name.startsWith("@pulumi-machines/"));
+}
+
 /** Our packages as they are published: copies, so that what they require is found from the project. */
 export function linkOldestSdk(project: string): void {
   const modules = join(project, "node_modules");
@@ -51,7 +61,7 @@ export function linkOldestSdk(project: string): void {
   };
   const from = join(installedSdk(), "node_modules");
   for (const name of readdirSync(from)) if (!name.startsWith(".")) link(join(from, name), name);
-  for (const name of ["zod", "undici", "eventsource-parser"]) {
+  for (const name of dependencies()) {
     rmSync(join(modules, name), { force: true });
     link(join(repository, "node_modules", name), name);
   }
