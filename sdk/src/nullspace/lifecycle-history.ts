@@ -2,7 +2,7 @@
 import { z } from "zod";
 import { fetchValue, segment } from "../answers";
 import type { CallOptions } from "../call";
-import { MachinesError, UsageError } from "../errors";
+import { NotFoundError, UsageError } from "../errors";
 import type { Transport } from "../http";
 import { pagesOf, type Pages } from "../listing";
 import type { Open } from "../open";
@@ -87,7 +87,7 @@ export class LifecycleHistory {
   /**
    * Everything after an event that is there now, oldest first, each event once, whatever is added or expires meanwhile.
    * @param event its id alone makes the history be searched from its newest end for the time of it
-   * @throws MachinesError `event_not_found`: it is no longer in the history, so that a gap could not be told
+   * @throws NotFoundError `event_not_found`: it is no longer in the history, so that a gap could not be told
    */
   async *after(
     event: string | Pick<LifecycleEvent, "id" | "occurredAt">,
@@ -191,8 +191,8 @@ function place(scope: HistoryScope): { what: string; path: string } {
   }
 }
 
-const notFound = (id: string): MachinesError =>
-  new MachinesError({
+const notFound = (id: string): NotFoundError =>
+  new NotFoundError({
     message:
       `read the events after ${id}: that event is not in the history, so that a gap after it could not be told. ` +
       "Read the history from a time instead (from), or all of it.",

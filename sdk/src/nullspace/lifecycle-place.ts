@@ -4,7 +4,7 @@
  */
 import type { CallOptions } from "../call";
 import type { Deps } from "../deps";
-import { MachinesError, NotFoundError, NotImplementedError, PermissionError } from "../errors";
+import { NotFoundError, NotImplementedError, PermissionError } from "../errors";
 import type { Transport } from "../http";
 import { RecentIds } from "../recent-ids";
 import { matches, type LifecycleFilter, type SubscribeFrom } from "./lifecycle-filter";
@@ -86,7 +86,7 @@ export class LifecyclePlace {
 
   /**
    * What the history holds after our place, up to an event that the stream has brought, or all of it.
-   * @throws MachinesError `event_not_found` where the caller's own event is not in the history
+   * @throws NotFoundError `event_not_found` where the caller's own event is not in the history
    */
   async *missed(upTo: string | undefined, signal: AbortSignal): AsyncGenerator<LifecycleEvent, void> {
     try {
@@ -98,10 +98,10 @@ export class LifecyclePlace {
       signal.throwIfAborted();
       const { cursor } = this;
       const isOurs = cursor.kind !== "after" || cursor.isDelivered;
-      const isAbsent = [NotFoundError, NotImplementedError, PermissionError].some(
-        (kind) => error instanceof kind,
-      );
-      const isUnknown = error instanceof MachinesError && error.code === "event_not_found";
+      const isUnknown = error instanceof NotFoundError && error.code === "event_not_found";
+      const isAbsent =
+        !isUnknown &&
+        [NotFoundError, NotImplementedError, PermissionError].some((kind) => error instanceof kind);
       // The service itself has accepted the place; its history just cannot confirm it.
       if (!isAbsent && !(isOurs && isUnknown)) throw error;
       this.deps.log(`lifecycle stream: the history cannot tell what was missed: ${(error as Error).message}`);

@@ -41,7 +41,7 @@ export interface StreamServices {
 /**
  * Never ends by itself.
  * @throws what refuses the first connection, or a later one for good · what the service says in an error frame ·
- * MachinesError `event_not_found` · UsageError · the signal's reason
+ * NotFoundError for an unknown `afterEventId` · UsageError · the signal's reason
  */
 export async function* streamLifecycle(
   services: StreamServices,

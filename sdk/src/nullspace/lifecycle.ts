@@ -40,7 +40,7 @@ export class Lifecycle {
 
   /**
    * What the history holds after an event now, oldest first, each once; it ends there. `since` goes on.
-   * @throws MachinesError `event_not_found`
+   * @throws NotFoundError for an event that is not in the history (any more)
    */
   listAfter(
     event: string | Pick<LifecycleEvent, "id" | "occurredAt">,
@@ -68,7 +68,10 @@ export class Lifecycle {
     return streamLifecycle({ context: this.context, machineId }, params);
   }
 
-  /** Goes on after an event that was seen, wherever it came from: history, stream or webhook. @throws MachinesError `event_not_found` */
+  /**
+   * Goes on after an event that was seen, wherever it came from: history, stream or webhook.
+   * @throws NotFoundError for an event that the service does not know (any more), so that a gap could not be told
+   */
   since(
     eventId: string,
     params: Omit<LifecycleStreamParams, "afterEventId" | "liveOnly"> = {},

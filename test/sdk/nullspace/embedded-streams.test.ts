@@ -151,6 +151,51 @@ test("the output of a command loses no byte, wherever its connection is cut", as
   );
 });
 
+test("a command is fed and ended while it is read, and its process is found again by its pid", async () => {
+  const cat = client.commands.stream(machineId, "cat");
+  const pieces = cat[Symbol.asyncIterator]();
+  await cat.sendStdin("one\n");
+  expect((await pieces.next()).value).toMatchObject({ stream: "stdout", data: "one\n" });
+  proxy.cut();
+  // Straight: over a connection that breaks, nobody would know whether it was typed.
+  await using direct = new NullspaceClient({ apiKey: local.apiKey, baseUrl: local.nullspace });
+  await direct.commands.sendStdin(machineId, await cat.pid, "two\n");
+  expect((await pieces.next()).value).toMatchObject({ data: "two\n", offset: 4 });
+  await cat.closeStdin();
+  expect((await pieces.next()).done).toBe(true);
+  expect(await cat.result).toMatchObject({ exitCode: 0, complete: true });
+
+  const sleeper = client.commands.stream(machineId, "echo up; sleep 600", {
+    shell: true,
+    timeoutMs: 900_000,
+  });
+  const again = client.commands.connect(machineId, await sleeper.pid);
+  for await (const { data } of again) {
+    expect(data).toBe("up\n");
+    break;
+  }
+  // Leaving the loop over a handle leaves the process: it can be ended still.
+  await sleeper.kill();
+  expect(await sleeper.result).toMatchObject({ exitCode: 137 });
+  expect(await again.logs()).toMatchObject({ stdout: "up\n", exitCode: 137 });
+
+  const wc = await client.commands.background(machineId, "wc", { args: ["-c"] });
+  await wc.sendStdin("12345");
+  await wc.closeStdin();
+  expect(await wc.wait()).toMatchObject({ exitCode: 0, stdout: "5\n", complete: true });
+});
+
+test("a command that is given up before the service has named it does not run on", async () => {
+  const stop = new AbortController();
+  const started = client.commands.stream(machineId, "sleep", { args: ["601"], signal: stop.signal });
+  stop.abort(new Error("enough"));
+  expect(await failureOf(started.result)).toMatchObject({ message: "enough" });
+  const running = (await client.commands.list(machineId)).filter(
+    ({ command, running: isRunning }) => isRunning && command.includes("601"),
+  );
+  expect(running).toEqual([]);
+});
+
 describe("a watched folder", () => {
   const next = async (changes: AsyncIterator<FileChange>): Promise<FileChange> => {
     const change = await changes.next();

@@ -325,6 +325,7 @@ describe("lifecycle history", () => {
     history.rows = [{ id: "e1", at: 1, operation: "create" }];
     for (const cursor of ["e0", { id: "e0", occurredAt: iso(0) }, { id: "e0", occurredAt: iso(1) }]) {
       expect(await failureOf(all(client.lifecycle.listAfter(cursor)))).toMatchObject({
+        name: "NotFoundError",
         code: "event_not_found",
       });
     }
