@@ -1,6 +1,6 @@
 /** `node:sqlite` in the shape that the query builder's SQLite dialect asks for. */
 import { DatabaseSync, type StatementSync } from "node:sqlite";
-import { type Dialect, SqliteDialect } from "kysely";
+import { type Dialect, SqliteDialect, type SqliteStatement } from "kysely";
 
 const maxPrepared = 200;
 
@@ -11,17 +11,17 @@ const maxPrepared = 200;
 export function sqliteDialect(path: string): Dialect {
   const database = new DatabaseSync(path);
   database.exec("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA busy_timeout = 5000;");
-  const prepared = new Map<string, StatementSync>();
-  const prepare = (sql: string): StatementSync => {
-    let statement = prepared.get(sql);
-    if (!statement) {
-      if (prepared.size >= maxPrepared) prepared.clear();
-      statement = database.prepare(sql);
-      prepared.set(sql, statement);
-    }
-    return statement;
-  };
   type Values = Parameters<StatementSync["all"]>;
+  const prepared = new Map<string, SqliteStatement>();
+  const prepare = (sql: string): SqliteStatement => {
+    const statement = database.prepare(sql);
+    return {
+      reader: statement.columns().length > 0,
+      all: (values) => statement.all(...(values as Values)),
+      run: (values) => statement.run(...(values as Values)),
+      iterate: (values) => statement.iterate(...(values as Values)),
+    };
+  };
   return new SqliteDialect({
     database: {
       close: () => {
@@ -29,13 +29,13 @@ export function sqliteDialect(path: string): Dialect {
         database.close();
       },
       prepare: (sql) => {
-        const statement = prepare(sql);
-        return {
-          reader: statement.columns().length > 0,
-          all: (values) => statement.all(...(values as Values)),
-          run: (values) => statement.run(...(values as Values)),
-          iterate: (values) => statement.iterate(...(values as Values)),
-        };
+        let statement = prepared.get(sql);
+        if (!statement) {
+          if (prepared.size >= maxPrepared) prepared.clear();
+          statement = prepare(sql);
+          prepared.set(sql, statement);
+        }
+        return statement;
       },
     },
   });

@@ -59,7 +59,7 @@ await measurement(async ({ quick, folder, say, undo }) => {
   };
   const samples = { copy: [], first: [], again: [], paused: [], fork: [], forkOfSnapshot: [] };
   for (let round = 0; round < rounds; round++) {
-    const machine = keep(await client.machines.create({ timeoutMs: 3_600_000, memoryMb: 2048 }));
+    const machine = keep(await client.machines.create({ timeoutMs: 3_600_000, memoryMb: 512 }));
     const filled = await client.commands.run(machine.id, fillDisk, { shell: true, timeoutSeconds: 110 });
     if (filled.exitCode !== 0) throw new Error(`could not fill the disk: ${filled.stderr}`);
     const upper = join(stateDir, "machines", machine.id.replace("mch_", ""), "upper");

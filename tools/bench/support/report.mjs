@@ -35,7 +35,7 @@ export function page({ results, shape, version, at }) {
   const { cpu, memory, system, node, load } = shape;
   return `# Benchmarks
 
-Written by \`npm run bench\`; a run takes about five minutes. Where a peer exists, both were measured in the same run on
+Written by \`npm run bench\`; a run takes about ten minutes. Where a peer exists, both were measured in the same run on
 the same machine: the ratio is what counts, a time is only as good as the machine. "missed" is said where it is so.
 
 ${verdicts(results)
