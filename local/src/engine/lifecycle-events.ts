@@ -8,7 +8,7 @@ import type { Lease, LifecycleEventRecord, MachineOperation, MachineRecord } fro
 /** An event before it has its place in the log. */
 export type EventDraft = Omit<LifecycleEventRecord, "sequence" | "id" | "occurredAt">;
 
-/** @param facts goes into the metadata of the operation's end */
+/** @param facts goes into the metadata of the operation's end; of a new machine into that of its first event */
 export function lifecycleEvents(
   before: MachineRecord | undefined,
   after: MachineRecord,
@@ -19,7 +19,7 @@ export function lifecycleEvents(
   const events: EventDraft[] = [];
   if (before && was !== null && was !== is) events.push(ended(was, before, after, facts));
   if (before && leaseIsSet(before, after)) events.push(timeoutUpdated(after));
-  if (is !== null && was !== is) events.push(...begun(is, after));
+  if (is !== null && was !== is) events.push(...begun(is, after, before ? {} : facts));
   if (before && was === null && is === null && after.phase === "failed" && before.phase !== "failed") {
     // It broke down at rest, and is not brought back.
     const broken = { ...after, operationActor: "reconcile" } as const;
@@ -49,8 +49,12 @@ const draft = (
 });
 
 /** A limit of the lease that is reached is said before what it brings about. */
-function begun(operation: MachineOperation, machine: MachineRecord): EventDraft[] {
-  const request = requested(operation, machine);
+function begun(
+  operation: MachineOperation,
+  machine: MachineRecord,
+  facts: Record<string, unknown>,
+): EventDraft[] {
+  const request = requested(operation, machine, facts);
   const { reason, lease } = machine;
   const isLimit =
     machine.operationActor === "system" && (reason === "timeout" || reason === "inactivity_timeout");
@@ -68,8 +72,13 @@ function begun(operation: MachineOperation, machine: MachineRecord): EventDraft[
   return [expired, request];
 }
 
-const requested = (operation: MachineOperation, machine: MachineRecord): EventDraft =>
+const requested = (
+  operation: MachineOperation,
+  machine: MachineRecord,
+  metadata: Record<string, unknown> = {},
+): EventDraft =>
   draft(machine, {
+    metadata,
     operation,
     status: "requested",
     reason: operation === "reconcile" ? (machine.lastError ?? machine.reason) : machine.reason,

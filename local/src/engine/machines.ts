@@ -79,15 +79,20 @@ export class EngineMachines implements Machines {
     const parent = await this.actors.get(id);
     return this.parts.idempotency.once(request, async (store) => {
       const childId = newId();
-      return this.parts.snapshots.forFork(parent, childId, async ({ machine, snapshot, env, ready }) => {
-        const child = newFork(childId, machine, snapshot, this.at());
-        const answer = render(child, true);
-        await this.add(child, env, async (tx) => {
-          await ready(tx);
-          await store(tx, answer);
-        });
-        return answer;
-      });
+      return this.parts.snapshots.forFork(
+        parent,
+        childId,
+        async ({ machine, snapshot, facts, env, ready }) => {
+          const child = newFork(childId, machine, snapshot, this.at());
+          const answer = render(child, true);
+          const withIt = async (tx: Tx): Promise<void> => {
+            await ready(tx);
+            await store(tx, answer);
+          };
+          await this.add(child, env, withIt, facts);
+          return answer;
+        },
+      );
     });
   }
 
@@ -181,15 +186,15 @@ export class EngineMachines implements Machines {
     machine: MachineRecord,
     env: Record<string, string>,
     withIt: (tx: Tx) => Promise<void>,
+    metadata: Record<string, unknown> = {},
   ): Promise<void> {
     const actor = this.actors.add(machine.id);
+    const write = async (tx: Tx): Promise<void> => {
+      await setMachineEnv(tx, machine.id, env);
+      await withIt(tx);
+    };
     try {
-      await actor.exclusive(() =>
-        actor.commit(machine, async (tx) => {
-          await setMachineEnv(tx, machine.id, env);
-          await withIt(tx);
-        }),
-      );
+      await actor.exclusive(() => actor.commit(machine, write, { metadata }));
     } catch (error) {
       this.actors.forget(machine.id);
       throw error;

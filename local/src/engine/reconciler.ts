@@ -273,8 +273,8 @@ export class MachineActor {
     });
   }
 
-  /** What a sleep ends and a wake does not bring back. */
-  private notKept(): Record<string, unknown> {
+  /** What runs and is in no snapshot: a sleep ends it, and neither a wake nor a fork brings it back. */
+  notKept(): Record<string, unknown> {
     const commands = this.host.executions().runningCommands(this.id);
     if (commands.length === 0) return {};
     const named = commands.slice(0, maxNamed).map(({ pid, command }) => ({

@@ -27,6 +27,11 @@ interface Taken {
   snapshot: SnapshotRecord;
 }
 
+/** One that can be used. `facts` names what of the machine is not in it. */
+interface Whole extends Taken {
+  facts: Record<string, unknown>;
+}
+
 /** What is written at each end of taking a snapshot, with the events to be told. */
 interface Ends {
   begun?: (taken: Taken) => EventDraft[];
@@ -63,7 +68,9 @@ export class EngineSnapshots implements Snapshots {
           await this.host.lifecycle.transact(async (tx) => {
             await readySnapshot(tx, taken.snapshot.id, taken.snapshot.sizeBytes);
             await store(tx, answer);
-            return [snapshotCreated(taken.snapshot, { status: "succeeded" })];
+            const { facts, snapshot } = taken;
+            const metadata = { ...snapshot.metadata, ...facts };
+            return [snapshotCreated(snapshot, { status: "succeeded", metadata })];
           });
           return answer;
         },
@@ -141,7 +148,7 @@ export class EngineSnapshots implements Snapshots {
   async forFork<T>(
     actor: MachineActor,
     childId: string,
-    work: (taken: Taken & { env: Record<string, string>; ready: (tx: Tx) => Promise<void> }) => Promise<T>,
+    work: (taken: Whole & { env: Record<string, string>; ready: (tx: Tx) => Promise<void> }) => Promise<T>,
   ): Promise<T> {
     const failed = (taken: Taken, failure: Failure) => forkFailed(taken.machine, childId, failure);
     return this.take({ actor, kind: "fork" }, { failed }, async (taken) => {
@@ -181,7 +188,7 @@ export class EngineSnapshots implements Snapshots {
   private take<T>(
     what: { actor: MachineActor; kind: "reusable" | "fork" },
     ends: Ends,
-    finish: (taken: Taken) => Promise<T>,
+    finish: (taken: Whole) => Promise<T>,
   ): Promise<T> {
     const taking = this.takeNow(what, ends, finish);
     this.underWay.add(taking);
@@ -196,7 +203,7 @@ export class EngineSnapshots implements Snapshots {
   private async takeNow<T>(
     { actor, kind }: { actor: MachineActor; kind: "reusable" | "fork" },
     ends: Ends,
-    finish: (taken: Taken) => Promise<T>,
+    finish: (taken: Whole) => Promise<T>,
   ): Promise<T> {
     const { signal } = this.closing;
     signal.throwIfAborted();
@@ -215,7 +222,7 @@ export class EngineSnapshots implements Snapshots {
       await turn.ready;
       signal.throwIfAborted();
       const { sizeBytes } = await this.host.driver.snapshot(machine.id, snapshot.id, { signal });
-      return await finish({ machine, snapshot: { ...snapshot, sizeBytes } });
+      return await finish({ machine, snapshot: { ...snapshot, sizeBytes }, facts: actor.notKept() });
     } catch (error) {
       // The next control plane ends what this one has no time for.
       if (signal.aborted) throw signal.reason as Error;

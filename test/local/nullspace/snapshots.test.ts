@@ -174,3 +174,25 @@ it("every success that the contract documents for snapshots was seen and checked
     expect(api.check.seen).toContain(name);
   }
 });
+
+it("the log names the commands that a snapshot, a fork and a hibernate have not kept", async () => {
+  const id = await api.machine();
+  const background = { command: "sleep", args: ["1000"], background: true };
+  const { json } = await api.ask("POST", `/v1/machines/${id}/exec`, { body: background });
+  const notKept = [{ pid: json["pid"], command: "sleep 1000" }];
+  const lost = async (of: string, operation: string, status: string): Promise<unknown> => {
+    const query = `?operation=${operation}&status=${status}`;
+    const page = (await api.ask("GET", `/v1/machines/${of}/lifecycle${query}`)).json as {
+      events: { metadata: Record<string, unknown> }[];
+    };
+    return page.events[0]?.metadata["processes_not_kept"];
+  };
+  await api.ask("POST", `/v1/machines/${id}/snapshots`, { body: {} });
+  const fork = await api.ask("POST", `/v1/machines/${id}/fork`);
+  const child = String(fork.json["id"]);
+  await api.ask("POST", `/v1/machines/${id}/hibernate`);
+  expect(await lost(id, "snapshot_created", "succeeded")).toEqual(notKept);
+  expect(await lost(child, "fork", "requested")).toEqual(notKept);
+  expect(await lost(id, "hibernate", "succeeded")).toEqual(notKept);
+  expect(await lost(child, "fork", "succeeded")).toBeUndefined();
+});
