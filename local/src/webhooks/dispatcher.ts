@@ -72,8 +72,10 @@ export class Dispatcher {
   private async look(): Promise<void> {
     clearTimeout(this.timer);
     this.again = false;
+    // One moment for both: what becomes due between two of them would be in neither.
+    const now = this.host.now();
     try {
-      for (const due of await this.due()) {
+      for (const due of await this.due(now)) {
         if (this.busy.size >= maxInFlight || this.stop.signal.aborted) return;
         const line = `${due.webhook_id} ${due.machine_id ?? ""}`;
         if (this.busy.has(line)) continue;
@@ -83,21 +85,21 @@ export class Dispatcher {
         });
         this.busy.set(line, sent);
       }
-      await this.armTimer();
+      await this.armTimer(now);
     } catch (error) {
       this.host.report("webhooks: could not look for what is due", error);
       this.wakeIn(storeRetryMs);
     }
   }
 
-  private due(): Promise<Due[]> {
+  private due(now: Date): Promise<Due[]> {
     return this.host.db
       .selectFrom("deliveries")
       .innerJoin("webhooks", "webhooks.id", "deliveries.webhook_id")
       .selectAll("deliveries")
       .select(["webhooks.url", "webhooks.signing_secret"])
       .where("delivery_status", "=", "queued")
-      .where("next_attempt_at", "<=", this.host.now().toISOString())
+      .where("next_attempt_at", "<=", now.toISOString())
       .where("webhooks.enabled", "=", 1)
       .orderBy("event_seq")
       .orderBy("deliveries.seq")
@@ -106,8 +108,7 @@ export class Dispatcher {
   }
 
   /** For the next retry; new events and ended attempts poke by themselves. */
-  private async armTimer(): Promise<void> {
-    const now = this.host.now();
+  private async armTimer(now: Date): Promise<void> {
     const next = await this.host.db
       .selectFrom("deliveries")
       .innerJoin("webhooks", "webhooks.id", "deliveries.webhook_id")
@@ -116,7 +117,7 @@ export class Dispatcher {
       .where("next_attempt_at", ">", now.toISOString())
       .where("webhooks.enabled", "=", 1)
       .executeTakeFirst();
-    if (next?.at) this.wakeIn(Date.parse(next.at) - now.getTime());
+    if (next?.at) this.wakeIn(Date.parse(next.at) - this.host.now().getTime());
   }
 
   private wakeIn(ms: number): void {

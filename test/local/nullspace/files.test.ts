@@ -358,7 +358,8 @@ it("a large file goes through in bounded memory, both ways, also when its reader
     next += 12_000_000;
   }
   expect(bytes).toBe(chunks * chunk.length);
-  expect(most - before).toBeLessThan(32 * 1_048_576);
+  // Much less than the file: the client here has its own buffers, too.
+  expect(most - before).toBeLessThan(64 * 1_048_576);
   await files("remove", { path: "/large" });
 });
 

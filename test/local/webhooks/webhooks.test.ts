@@ -69,10 +69,10 @@ describe("webhooks", () => {
   let webhooks: EngineWebhooks;
   let sequence = 0;
 
-  const open = (retryDelaysMs = [1, 1]): EngineWebhooks =>
+  const open = (retryDelaysMs = [1, 1], now = (): Date => new Date()): EngineWebhooks =>
     new EngineWebhooks({
       db,
-      now: () => new Date(),
+      now,
       report: (message, error) => reports.push(`${message} ${String(error)}`),
       body: (event) => JSON.stringify({ event: event.id }),
       event: async (id) => known.get(id) as LifecycleEventRecord,
@@ -225,6 +225,18 @@ describe("webhooks", () => {
       lastError: "answered 500",
     });
     expect(await webhooks.get(webhook.id)).toMatchObject({ lastDeliveryStatus: "dead_letter" });
+  });
+
+  test("a retry that falls due while it is looked for what is due is not forgotten", async () => {
+    await webhooks.close();
+    // Each look at the clock is a millisecond after the one before.
+    let now = Date.now();
+    webhooks = open([1, 2, 3, 4, 5, 6, 7, 8], () => new Date((now += 1)));
+    receiver.answer = () => 500;
+    const webhook = await made();
+    await happens(event());
+    const [delivery] = await settled(webhook.id);
+    expect(delivery).toMatchObject({ deliveryStatus: "dead_letter", attemptCount: 9 });
   });
 
   test("redirects are not followed", async () => {
