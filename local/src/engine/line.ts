@@ -9,13 +9,16 @@ export const sliceMs = 4;
 export class Line {
   private readonly waiting = new Set<() => Promise<void>>();
   private readonly workers = new Set<Promise<void>>();
+  /** Those that still look for jobs; one of `workers` may just have ended. */
+  private working = 0;
   private since = 0;
 
   /** Rejects with what the job throws. */
   run<T>(job: () => Promise<T>): Promise<T> {
     const { promise, resolve, reject } = Promise.withResolvers<T>();
     this.waiting.add(() => job().then(resolve, reject));
-    if (this.workers.size < width) {
+    if (this.working < width) {
+      this.working++;
       const worker: Promise<void> = this.work().finally(() => this.workers.delete(worker));
       this.workers.add(worker);
     }
@@ -29,7 +32,7 @@ export class Line {
 
   private async work(): Promise<void> {
     // Whoever asks in a burst gets here in the same turn of the loop: it counts from its beginning.
-    if (this.workers.size === 0) this.since = performance.now();
+    if (this.working === 1) this.since = performance.now();
     for (const job of this.waiting) {
       this.waiting.delete(job);
       await job();
@@ -37,5 +40,7 @@ export class Line {
       await breathe();
       this.since = performance.now();
     }
+    // In the same step as the last look: a job that comes now finds a worker that begins.
+    this.working--;
   }
 }
