@@ -1,12 +1,12 @@
 /**
- * What the loader text in every state loads: the dynamic providers, thin shells over the core. `machine` and `identity`
- * are names for ever. Heavy modules are loaded when an operation needs them, so that check and diff stay quick.
+ * What the loader text in every state loads: the dynamic providers, thin shells over the core. `machine`, `identity`,
+ * `snapshot`, `command`, `file` and `webhook` are names for ever. Heavy modules are loaded when an operation needs them, so that check and diff stay quick.
  */
 import { randomUUID } from "node:crypto";
-import type { InitFailure } from "./machine/lifecycle";
+import type { InitFailure } from "./init-failure";
 import type { Session } from "./session";
+import { readAllowedMs, shellOf, urnOf, withoutStack, type Properties } from "./shell";
 
-type Properties = Record<string, unknown>;
 interface ConfigureRequest {
   config: { get(key: string): string | undefined };
 }
@@ -19,6 +19,10 @@ const load = {
   lifecycle: () => require("./machine/lifecycle") as typeof import("./machine/lifecycle"),
   sighting: () => require("./machine/sighting") as typeof import("./machine/sighting"),
   session: () => require("./session") as typeof import("./session"),
+  snapshot: () => require("./snapshot/lifecycle") as typeof import("./snapshot/lifecycle"),
+  command: () => require("./command/lifecycle") as typeof import("./command/lifecycle"),
+  file: () => require("./file/lifecycle") as typeof import("./file/lifecycle"),
+  webhook: () => require("./webhook/lifecycle") as typeof import("./webhook/lifecycle"),
 };
 /* eslint-enable @typescript-eslint/no-require-imports */
 
@@ -26,32 +30,23 @@ let config: ConfigureRequest["config"] | undefined;
 let shared: Session | undefined;
 const session = (): Session => (shared ??= new (load.session().Session)((key) => config?.get(key)));
 
-const urnOf = (properties: Properties): string =>
-  typeof properties.__urn === "string" ? properties.__urn : "";
-
-/** Pulumi prints the stack of what a read or a delete throws: the place in our code helps nobody, unless it is our fault. */
-async function withoutStack<T>(work: Promise<T>): Promise<T> {
-  try {
-    return await work;
-  } catch (error) {
-    const bug = error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError;
-    if (error instanceof Error && !bug) error.stack = "";
-    throw error;
-  }
-}
-
-/** A refresh may take a minute to hear from the service; it is one call and waits for nothing. */
-const readAllowedMs = 90_000;
 const identityDeleteAllowedMs = 300_000;
 
+// Must not wait: Pulumi calls other methods before a configure that waits has ended.
+const configure = (request: ConfigureRequest): void => {
+  config = request.config;
+};
+
+export const snapshot = { configure, ...shellOf(() => load.snapshot().core, session) };
+export const command = { configure, ...shellOf(() => load.command().core, session) };
+export const file = { configure, ...shellOf(() => load.file().core, session) };
+export const webhook = { configure, ...shellOf(() => load.webhook().core, session) };
+
 export const machine = {
-  // Must not wait: Pulumi calls other methods before a configure that waits has ended.
-  configure(request: ConfigureRequest): void {
-    config = request.config;
-  },
+  configure,
 
   async check(olds: Properties, news: Properties) {
-    return load.check().checkMachine(olds, news);
+    return load.check().checkMachine(olds, news, { backend: session().backend() });
   },
 
   async diff(id: string, olds: Properties, news: Properties) {
@@ -104,9 +99,7 @@ export const machine = {
 };
 
 export const identity = {
-  configure(request: ConfigureRequest): void {
-    config = request.config;
-  },
+  configure,
   async diff() {
     return { changes: false };
   },
@@ -129,5 +122,3 @@ export const identity = {
     );
   },
 };
-
-export type { InitFailure };

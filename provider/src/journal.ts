@@ -36,7 +36,7 @@ export interface CreateJournal {
 /** What one provider process has seen of the stack's state: the engine shows it before it asks for a create. */
 export interface SeenState {
   /** Ids that the state holds. */
-  machineIds: Set<string>;
+  ids: Set<string>;
   /** By URN: the highest generation that the state held. */
   generations: Map<string, number>;
   /** By machine id: the last create that answered it in this process. */
@@ -44,7 +44,7 @@ export interface SeenState {
 }
 
 export const nothingSeen = (): SeenState => ({
-  machineIds: new Set(),
+  ids: new Set(),
   generations: new Map(),
   claims: new Map(),
 });

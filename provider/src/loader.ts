@@ -5,6 +5,16 @@
  */
 export const machineLoader = 'exports.handler = () => require("pulumi-machines/dynamic").machine;';
 export const identityLoader = 'exports.handler = () => require("pulumi-machines/dynamic").identity;';
+export const snapshotLoader = 'exports.handler = () => require("pulumi-machines/dynamic").snapshot;';
+export const commandLoader = 'exports.handler = () => require("pulumi-machines/dynamic").command;';
+export const fileLoader = 'exports.handler = () => require("pulumi-machines/dynamic").file;';
+export const webhookLoader = 'exports.handler = () => require("pulumi-machines/dynamic").webhook;';
 
 export const machineType = "pulumi-nodejs:dynamic/machines:Machine";
+export const snapshotType = "pulumi-nodejs:dynamic/machines:Snapshot";
+export const commandType = "pulumi-nodejs:dynamic/machines:Command";
+export const fileType = "pulumi-nodejs:dynamic/machines:File";
+export const webhookType = "pulumi-nodejs:dynamic/machines:Webhook";
+/** The component; it has no provider. */
+export const environmentType = "machines:index:Environment";
 export const identityType = "pulumi-nodejs:dynamic/machines:StackIdentity";

@@ -8,7 +8,8 @@ import { nothingSeen, type SeenState } from "./journal";
 import { oneLine } from "./one-line";
 import { openProgress, type Progress } from "./progress";
 import { keyOf } from "./machine/sighting";
-import { readSettings, type ConfigReader } from "./settings";
+import type { Backend } from "./controlplane/capabilities";
+import { backendIn, readSettings, type ConfigReader } from "./settings";
 
 const flushMs = 250;
 
@@ -25,6 +26,19 @@ export class Session {
     private readonly argv: readonly string[] = process.argv,
   ) {
     this.journal = defaultJournal(env);
+  }
+
+  /** The backend that the stack has chosen; opens nothing. */
+  backend(): Backend | undefined {
+    return backendIn(this.config, this.env);
+  }
+
+  /** The engine named this resource, with what its state holds of it. Machines say more: see machine/sighting.ts. */
+  saw(id: string, state: Record<string, unknown>): void {
+    this.seen.ids.add(id);
+    const { __urn: urn, __generation: generation } = state;
+    if (typeof urn !== "string" || typeof generation !== "number") return;
+    this.seen.generations.set(urn, Math.max(generation, this.seen.generations.get(urn) ?? -1));
   }
 
   /** Notes that a create has answered the engine with this state. */

@@ -2,13 +2,11 @@
  * Which service, and with which credentials: stack configuration first, then the environment. Read when an operation
  * runs; nothing of it is kept in the state of a resource.
  */
-
-export const backends = ["local", "dedalus"] as const;
-export type Backend = (typeof backends)[number];
+import { backends, type Backend } from "./controlplane/capabilities";
 
 export interface Settings {
   backend: Backend;
-  /** Base URL of the API; for `local`, of the embedded control plane's Dedalus dialect. */
+  /** Base URL of the API; for `local`, of the embedded control plane or of its Dedalus dialect. */
   endpoint?: string;
   apiKey?: string;
   xApiKey?: string;
@@ -30,20 +28,26 @@ export function readSettings(config: ConfigReader, env: NodeJS.ProcessEnv): Sett
       (value) => value !== undefined && value !== "",
     );
   const backend = read("backend", "MACHINES_BACKEND") ?? "local";
-  if (backend === "nullspace") {
-    throw new SettingsError(
-      `the backend "nullspace" (machines:backend) is not available in this version; use one of ${backends.join(", ")}`,
-    );
-  }
   if (!isBackend(backend)) {
     throw new SettingsError(
       `"${backend}" is no backend (machines:backend or MACHINES_BACKEND); use one of ${backends.join(", ")}`,
     );
   }
   const dedalus = backend === "dedalus";
+  const nullspace = backend === "nullspace";
   const settings: Settings = { backend };
-  const endpoint = read("endpoint", "MACHINES_ENDPOINT", ...(dedalus ? ["DEDALUS_BASE_URL"] : []));
-  const apiKey = read("apiKey", "MACHINES_API_KEY", ...(dedalus ? ["DEDALUS_API_KEY"] : []));
+  const endpoint = read(
+    "endpoint",
+    "MACHINES_ENDPOINT",
+    ...(dedalus ? ["DEDALUS_BASE_URL"] : []),
+    ...(nullspace ? ["NULLSPACE_API_URL", "NULLSPACE_BASE_URL"] : []),
+  );
+  const apiKey = read(
+    "apiKey",
+    "MACHINES_API_KEY",
+    ...(dedalus ? ["DEDALUS_API_KEY"] : []),
+    ...(nullspace ? ["NULLSPACE_API_KEY", "NULLSPACE_TOKEN"] : []),
+  );
   const organizationId = read(
     "organizationId",
     "MACHINES_ORGANIZATION_ID",
@@ -60,6 +64,12 @@ export function readSettings(config: ConfigReader, env: NodeJS.ProcessEnv): Sett
     );
   }
   return settings;
+}
+
+/** The backend alone, for a check; undefined where the setting is none, which the operation itself will say. */
+export function backendIn(config: ConfigReader, env: NodeJS.ProcessEnv): Backend | undefined {
+  const backend = config("machines:backend") || env.MACHINES_BACKEND || "local";
+  return isBackend(backend) ? backend : undefined;
 }
 
 const isBackend = (text: string): text is Backend => (backends as readonly string[]).includes(text);

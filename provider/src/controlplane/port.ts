@@ -3,6 +3,12 @@
  * Domain language only; wire names stop at the adapters.
  */
 import type { DesiredState, Open, Phase } from "@pulumi-machines/sdk/dedalus/rules";
+import type { Backend, Capabilities } from "./capabilities";
+import type { CommandPort } from "./command-port";
+import type { EventPort } from "./event-port";
+import type { FilePort } from "./file-port";
+import type { SnapshotPort } from "./snapshot-port";
+import type { WebhookPort } from "./webhook-port";
 
 export interface MachineView {
   id: string;
@@ -15,7 +21,8 @@ export interface MachineView {
   revision: string;
   vcpu: number;
   memoryMiB: number;
-  storageGiB: number;
+  /** Undefined where a service does not say. */
+  storageGiB?: number;
   /** 0 is never; undefined where a service does not say. */
   autosleepSeconds?: number;
   /** ISO 8601. */
@@ -25,12 +32,85 @@ export interface MachineView {
   requestId?: string;
 }
 
+/** What ends a machine's run by itself. Durations in the grammar of `duration.ts`. */
+export interface Lifetime {
+  /** From the start, or from the last wake; "never" for none. */
+  timeout?: string;
+  /** What then; the default is "sleep". */
+  then?: "sleep" | "destroy";
+  /** Without activity; `then` is done. */
+  inactivity?: string;
+  /** Asleep for this long: it is destroyed. */
+  deleteAfterSleeping?: string;
+}
+
+export interface Network {
+  egress?: {
+    mode: "allow_all" | "deny_all" | "custom";
+    allowCidrs?: string[];
+    denyCidrs?: string[];
+    rateLimit?: { kbitPerSec?: number; pps?: number; burst?: number };
+  };
+  /** False: ports need a token. */
+  allowPublicTraffic?: boolean;
+  maskRequestHost?: string;
+}
+
+/** What a machine is made from, instead of a template. */
+export type Source = { snapshot: string } | { machine: string };
+
 export interface MachineSpec {
-  vcpu: number;
-  memoryMiB: number;
-  storageGiB: number;
+  /** Sizes are absent where the source decides them. */
+  vcpu?: number;
+  memoryMiB?: number;
+  storageGiB?: number;
   /** As the user wrote it, in the grammar of `duration.ts`; undefined is the service's default. */
   autosleep?: string;
+  template?: string;
+  from?: Source;
+  env?: Record<string, string>;
+  cwd?: string;
+  /** The user's own pairs. */
+  metadata?: Record<string, unknown>;
+  /** Which resource of which stack this is; kept with the metadata where a backend has it. */
+  tags?: Tags;
+  lifetime?: Lifetime;
+  ephemeral?: boolean;
+  autoResume?: boolean;
+  network?: Network;
+}
+
+/** What can be changed on a machine that is there; which of it a backend can is in `machine/changes.ts`. */
+export type MachineChange = Pick<
+  MachineSpec,
+  "vcpu" | "memoryMiB" | "storageGiB" | "autosleep" | "lifetime" | "network"
+>;
+
+/** Flat pairs within the metadata, so that lists can select by each; see `tags.ts`. */
+export type Tags = Readonly<Record<string, string>>;
+
+/** All that a backend tells of a machine; a plain view has only what convergence needs. */
+export interface MachineDetails extends MachineView {
+  template?: string;
+  cwd?: string;
+  /** The user's own pairs, without the tags. */
+  metadata: Record<string, unknown>;
+  tags: Tags;
+  /** Durations as the service has them, written as texts. */
+  lifetime?: Lifetime;
+  ephemeral?: boolean;
+  /** When its timeout ends it; ISO 8601. */
+  expiresAt?: string;
+  lastActiveAt?: string;
+}
+
+export interface MachineFilter {
+  /** Default those that live: all but destroyed. */
+  phases?: readonly string[];
+  template?: string;
+  /** Machines that have all these pairs. */
+  metadata?: Record<string, unknown>;
+  tags?: Tags;
 }
 
 export interface CallOptions {
@@ -83,14 +163,18 @@ export class RefusedError extends Error {
 }
 
 export interface ControlPlane {
-  /** "local", "dedalus": for messages. */
-  readonly backend: string;
+  readonly backend: Backend;
+  readonly capabilities: Capabilities;
   /** Answers as soon as the service names an id; a repeated key answers the same machine. @throws KeyReusedError */
   createMachine(spec: MachineSpec, options: MutationOptions): Promise<MachineView>;
   /** @throws MachineGoneError */
   getMachine(id: string, options: CallOptions): Promise<MachineView>;
+  /** @throws MachineGoneError */
+  describeMachine(id: string, options: CallOptions): Promise<MachineDetails>;
+  /** A filter that the backend has no words for is applied here. */
+  listMachines(filter: MachineFilter, options: CallOptions): AsyncIterable<MachineDetails>;
   /** Sends only what is given. @throws MachineGoneError */
-  updateMachine(id: string, change: Partial<MachineSpec>, options: MutationOptions): Promise<MachineView>;
+  updateMachine(id: string, change: MachineChange, options: MutationOptions): Promise<MachineView>;
   sleepMachine(id: string, options: MutationOptions): Promise<MachineView>;
   wakeMachine(id: string, options: MutationOptions): Promise<MachineView>;
   /** Not found is success: answers undefined. */
@@ -100,5 +184,11 @@ export interface ControlPlane {
    * desired state holds, or it failed, or it is gone (then with a last view whose phase is "destroyed").
    */
   watchMachine(id: string, options: CallOptions): AsyncIterable<MachineView>;
+  readonly commands: CommandPort;
+  readonly files: FilePort;
+  /** The rest is there exactly where the capabilities say so. */
+  readonly snapshots?: SnapshotPort;
+  readonly webhooks?: WebhookPort;
+  readonly events?: EventPort;
   close(): Promise<void>;
 }

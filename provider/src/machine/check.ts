@@ -1,7 +1,7 @@
 /** Checks and completes what a program asks for. Pure; runs in every preview, one resource after the other. */
 import type { z } from "zod";
 import { argumentNames, changeBehaviours, keptDefaults, machineArgs } from "./args";
-import { isHidden, isUnknown } from "./hidden";
+import { isHidden, isUnknown } from "../hidden";
 
 export interface CheckFailure {
   /** Always a top-level name: Pulumi shows its value next to the reason. */

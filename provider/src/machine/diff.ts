@@ -1,7 +1,7 @@
 /** What a change in the program means for a machine. Pure. */
 import { parseDuration } from "@pulumi-machines/sdk/duration";
 import { mayLoseDisk } from "./check";
-import { isUnknown } from "./hidden";
+import { isUnknown } from "../hidden";
 
 export interface MachineDiff {
   changes: boolean;

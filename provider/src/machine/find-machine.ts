@@ -57,7 +57,7 @@ async function tryGeneration(
     machineId = answer.id;
     await journal.write({ key, machineId });
   }
-  if (seen.machineIds.has(machineId)) {
+  if (seen.ids.has(machineId)) {
     await journal.write({ key, recorded: true });
     return undefined;
   }

@@ -12,29 +12,14 @@ import { spanOf } from "../history";
 import { oneLine } from "../one-line";
 import { patiently } from "../patience";
 import { machineArgs, type MachineInputs } from "./args";
-import { isHidden } from "./hidden";
+import { isHidden } from "../hidden";
+import { InitFailure } from "../init-failure";
 import { findOrMake, LookedUpError } from "./find-machine";
 import { keyOf, sighted } from "./sighting";
 import { driftedInputs, lineageOf, stateOf, type Lineage } from "./state";
 import { awaitGone } from "./await-gone";
 
 type Properties = Record<string, unknown>;
-
-/**
- * The machine exists and is not what was asked for. The engine records it when it is thrown in this shape, and prints
- * `reasons`, one a line; it never prints `message`.
- */
-export class InitFailure extends Error {
-  override readonly name = "InitFailure";
-  constructor(
-    readonly id: string,
-    readonly properties: Properties,
-    readonly reasons: string[],
-    options?: ErrorOptions,
-  ) {
-    super(reasons.join("\n"), options);
-  }
-}
 
 /** The declared arguments among the properties, with defaults: also of a state that an older version wrote. */
 export function inputsOf(properties: Properties): MachineInputs {

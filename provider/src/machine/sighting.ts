@@ -13,7 +13,7 @@ export async function sighted(
   state: Record<string, unknown>,
 ): Promise<void> {
   const { seen, journal } = world;
-  seen.machineIds.add(machineId);
+  seen.ids.add(machineId);
   const { __urn: urn } = state;
   const lineage = lineageOf(state);
   const key = keyOf(state);

@@ -1,5 +1,5 @@
 import { checkMachine } from "../../../provider/src/machine/check";
-import { unknownValue } from "../../../provider/src/machine/hidden";
+import { unknownValue } from "../../../provider/src/hidden";
 
 describe("check", () => {
   test("fills in what a machine is and remembers which; how an operation is done is recorded only where it was said", () => {

@@ -1,5 +1,5 @@
 import { diffMachine } from "../../../provider/src/machine/diff";
-import { unknownValue } from "../../../provider/src/machine/hidden";
+import { unknownValue } from "../../../provider/src/hidden";
 
 const olds = {
   vcpu: 1,

@@ -9,7 +9,7 @@ export interface HiddenInputs {
   __urn?: string;
   /** Of the stack; see stack-identity.ts. */
   __stackIdentity?: string;
-  /** True when the option `replaceOnChanges` covers `storageGiB`. */
+  /** Of a Machine: true when the option `replaceOnChanges` covers `storageGiB`. */
   __replaceOnStorageChange?: boolean;
   /** Arguments that the check filled in with a default. */
   __defaults?: string[];

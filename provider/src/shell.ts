@@ -1,0 +1,107 @@
+/** A dynamic provider over the plain functions of a resource: what Pulumi calls, in terms of a context and nothing else. */
+import { isHidden } from "./hidden";
+import type { Checked, CheckWorld } from "./check-args";
+import type { Context } from "./context";
+import type { Session } from "./session";
+import type { Operation } from "./timeouts";
+
+export type Properties = Record<string, unknown>;
+
+export interface ResourceDiff {
+  changes: boolean;
+  replaces?: string[];
+  deleteBeforeReplace?: boolean;
+}
+
+/** What a resource is. `check` and `diff` are pure; the rest has no Pulumi types. */
+export interface ResourceCore {
+  /** "snapshot": for messages. */
+  noun: string;
+  check(olds: Properties, news: Properties, world: CheckWorld): Checked;
+  /** @param olds The outputs in the state. @param news The checked inputs. */
+  diff(olds: Properties, news: Properties): ResourceDiff;
+  /** @throws InitFailure once it exists; a plain Error while nothing was made. */
+  create(context: Context, news: Properties): Promise<{ id: string; outs: Properties }>;
+  /** Undefined when it is gone. `inputs` only where an argument drifted. */
+  read(
+    context: Context,
+    id: string,
+    state: Properties,
+  ): Promise<{ props: Properties; inputs?: Properties } | undefined>;
+  /** Answers the full state. @throws InitFailure */
+  update(context: Context, id: string, olds: Properties, news: Properties): Promise<Properties>;
+  remove(context: Context, id: string, state: Properties): Promise<void>;
+  /** How long an operation may take, in milliseconds. */
+  allowedMs(properties: Properties, operation: Operation): number;
+}
+
+export const urnOf = (properties: Properties): string =>
+  typeof properties.__urn === "string" ? properties.__urn : "";
+
+/** Pulumi prints the stack of what a read or a delete throws: the place in our code helps nobody, unless it is our fault. */
+export async function withoutStack<T>(work: Promise<T>): Promise<T> {
+  try {
+    return await work;
+  } catch (error) {
+    const bug = error instanceof TypeError || error instanceof ReferenceError || error instanceof RangeError;
+    if (error instanceof Error && !bug) error.stack = "";
+    throw error;
+  }
+}
+
+/** A refresh may take a minute to hear from the service; it is one call and waits for nothing. */
+export const readAllowedMs = 90_000;
+
+/**
+ * @param load The resource, loaded when an operation needs it.
+ * @param session What the operations of this process share.
+ */
+export function shellOf(load: () => ResourceCore, session: () => Session) {
+  return {
+    async check(olds: Properties, news: Properties) {
+      return load().check(olds, news, { backend: session().backend() });
+    },
+
+    async diff(id: string, olds: Properties, news: Properties) {
+      session().saw(id, olds);
+      return load().diff(olds, news);
+    },
+
+    async create(news: Properties) {
+      return session().run(urnOf(news), load().allowedMs(news, "create"), (context) =>
+        load().create(context, news),
+      );
+    },
+
+    async update(id: string, olds: Properties, news: Properties) {
+      session().saw(id, olds);
+      const outs = await session().run(urnOf(news), load().allowedMs(news, "update"), (context) =>
+        load().update(context, id, olds, news),
+      );
+      return { outs };
+    },
+
+    async read(id: string, state: Properties = {}) {
+      session().saw(id, state);
+      const result = await withoutStack(
+        session().run(urnOf(state), readAllowedMs, (context) => load().read(context, id, state)),
+      );
+      if (result) return { id, ...result };
+      // Only a `get` comes without a recorded state; a refresh drops what is gone.
+      if (Object.keys(state).some((name) => !isHidden(name))) return {};
+      const { noun } = load();
+      return withoutStack(
+        Promise.reject(new Error(`${noun} ${id} does not exist: a get reads a ${noun} that is there`)),
+      );
+    },
+
+    async delete(id: string, state: Properties) {
+      session().saw(id, state);
+      await withoutStack(
+        session().run(urnOf(state), load().allowedMs(state, "delete"), (context) =>
+          load().remove(context, id, state),
+        ),
+      );
+    },
+  };
+}
