@@ -1,46 +1,55 @@
 /** What a change in the program means for a machine. Pure. */
-import { parseDuration } from "@pulumi-machines/sdk/duration";
-import { mayLoseDisk } from "./check";
+import type { Backend } from "../controlplane/capabilities";
+import { argumentOf, changesBetween, type Change } from "./changes";
+import { sameMachine } from "./adopt";
+import { mayLoseDisk } from "./rules";
 import { isUnknown } from "../hidden";
 
 export interface MachineDiff {
   changes: boolean;
+  /** Names of arguments, as Pulumi wants them. */
   replaces: string[];
-  /** Names of the arguments that differ, for messages and tests. */
-  changed: string[];
+  /** What differs, for messages and tests. */
+  changed: Change[];
 }
 
 /**
  * @param olds What the state says of the machine: its live values.
  * @param news The checked inputs; may hold values that are not known yet, which count as changed and never replace.
  */
-export function diffMachine(olds: Record<string, unknown>, news: Record<string, unknown>): MachineDiff {
-  const changed = (["vcpu", "memoryMiB", "storageGiB", "desiredState"] as const).filter(
-    (name) => news[name] !== undefined && (isUnknown(news[name]) || news[name] !== olds[name]),
-  ) as string[];
-  if (autosleepDiffers(olds, news)) changed.push("autosleep");
-  const shrinks =
-    typeof olds.storageGiB === "number" &&
-    typeof news.storageGiB === "number" &&
-    news.storageGiB < olds.storageGiB;
-  const replaces = shrinks && mayLoseDisk(news) ? ["storageGiB"] : [];
-  return { changes: changed.length > 0, replaces, changed };
+export function diffMachine(
+  id: string,
+  olds: Record<string, unknown>,
+  news: Record<string, unknown>,
+  backend: Backend,
+): MachineDiff {
+  const changed = changesBetween(olds, news, backend);
+  const replaces = new Set(
+    changed.filter(({ effect, unknown }) => effect === "replace" && !unknown).map(({ name }) => argumentOf(name)),
+  );
+  if (shrinks(olds, news) && mayLoseDisk(news)) replaces.add("storageGiB");
+  const { adopt } = news;
+  if (typeof adopt === "string" && !isUnknown(adopt) && !sameMachine(adopt, id)) replaces.add("adopt");
+  // A machine that failed is looked after by the next update, whatever the program says.
+  const changes = changed.length > 0 || replaces.size > 0 || olds.phase === "failed";
+  return { changes, replaces: [...replaces], changed };
 }
 
-function autosleepDiffers(olds: Record<string, unknown>, news: Record<string, unknown>): boolean {
-  const wanted = news.autosleep;
-  if (wanted === undefined) return false;
-  if (isUnknown(wanted) || typeof wanted !== "string") return true;
-  const has =
-    typeof olds.autosleepSeconds === "number" ? olds.autosleepSeconds : secondsOrNone(olds.autosleep);
-  return has !== parseDuration(wanted);
-}
+const shrinks = (olds: Record<string, unknown>, news: Record<string, unknown>): boolean =>
+  typeof olds.storageGiB === "number" && typeof news.storageGiB === "number" && news.storageGiB < olds.storageGiB;
 
-/** Old states were checked when they were written; a text that does not parse any more is simply different. */
-function secondsOrNone(value: unknown): number | undefined {
-  try {
-    return typeof value === "string" ? parseDuration(value) : undefined;
-  } catch {
-    return undefined;
+/** What a preview says of a machine that is replaced or restarted; nothing where nothing is lost. */
+export function warningsOf(name: string, diff: MachineDiff, news: Record<string, unknown>): string[] {
+  if (diff.replaces.length > 0) {
+    const why = diff.replaces.join(", ");
+    return news.beforeReplace === "snapshot"
+      ? [`machine "${name}" is replaced (${why}); the new one starts from a snapshot of its disk, its processes end`]
+      : [
+          `machine "${name}" is replaced (${why}) and ITS DISK IS LOST; beforeReplace: "snapshot" would keep what is on it`,
+        ];
   }
+  const restarts = diff.changed.filter(({ effect, unknown }) => effect === "restart" && !unknown);
+  return restarts.length > 0
+    ? [`machine "${name}" is restarted (${restarts.map((change) => change.name).join(", ")}): its processes end`]
+    : [];
 }
