@@ -2,18 +2,23 @@
  * What to do next so that a machine becomes what was asked for. Pure: `converge.ts` looks, asks here, and acts.
  */
 import { can, isPhase, type MachineAction } from "@pulumi-machines/sdk/dedalus/rules";
-import type { MachineSpec, MachineView } from "./controlplane/port";
+import type { MachineChange, MachineView } from "./controlplane/port";
+import { sleepsByItself } from "./machine/falls-asleep";
 
 export interface Goal {
-  state: "running" | "sleeping";
-  vcpu: number;
-  memoryMiB: number;
-  storageGiB: number;
+  /** "any": others wake it and put it to sleep; either will do. */
+  state: "running" | "sleeping" | "any";
+  /** Undefined leaves what the machine has. */
+  vcpu?: number | undefined;
+  memoryMiB?: number | undefined;
+  storageGiB?: number | undefined;
   /** As the user wrote it; undefined leaves what the machine has. */
   autosleep?: string;
   /** The same in seconds; 0 is never. */
   autosleepSeconds?: number;
-  /** True when a machine that fell asleep by its own autosleep already is what was asked for. */
+  /** As the program gave it: a limit may put the machine to sleep. */
+  lifetime?: unknown;
+  /** True when a machine that fell asleep by its own rules already is what was asked for. */
   asleepIsFine: boolean;
   /** True for a new machine: it has to have run once before it is put to sleep. */
   mustRunFirst: boolean;
@@ -31,7 +36,7 @@ export interface Course {
   last?: { call: Call["do"]; on: string };
 }
 
-export type Call = { do: "wake" } | { do: "sleep" } | { do: "resize"; change: Partial<MachineSpec> };
+export type Call = { do: "wake" } | { do: "sleep" } | { do: "resize"; change: MachineChange };
 
 export type Step =
   | { step: "finish" }
@@ -50,10 +55,11 @@ const allows = (action: MachineAction, view: MachineView): boolean =>
   isPhase(view.phase) && can(action, view.phase);
 
 /** What has to be sent so that the sizes become those of the goal; undefined when they are. */
-export function missingChange(view: MachineView, goal: Goal): Partial<MachineSpec> | undefined {
-  const change: Partial<MachineSpec> = {};
+export function missingChange(view: MachineView, goal: Goal): MachineChange | undefined {
+  const change: MachineChange = {};
   for (const size of ["vcpu", "memoryMiB", "storageGiB"] as const) {
-    if (view[size] !== goal[size]) change[size] = goal[size];
+    const wanted = goal[size];
+    if (wanted !== undefined && view[size] !== undefined && view[size] !== wanted) change[size] = wanted;
   }
   if (
     goal.autosleep !== undefined &&
@@ -67,17 +73,25 @@ export function missingChange(view: MachineView, goal: Goal): Partial<MachineSpe
 
 export function nextStep(view: MachineView, goal: Goal, course: Course): Step {
   if (view.phase === "destroyed" || view.phase === "destroying") return { step: "fail", because: "gone" };
-  if (view.storageGiB > goal.storageGiB) return { step: "fail", because: "disk_too_large" };
+  if (goal.storageGiB !== undefined && (view.storageGiB ?? 0) > goal.storageGiB)
+    return { step: "fail", because: "disk_too_large" };
   if (view.phase === "failed") return afterFailure(view, goal, course);
 
   const change = missingChange(view, goal);
   if (change) return once({ do: "resize", change }, "update", view, course);
-  return goal.state === "running" ? towardsRunning(view, goal, course) : towardsSleeping(view, goal, course);
+  if (goal.state === "any" && (course.hasRun || !goal.mustRunFirst)) return towardsRest(view);
+  return goal.state === "sleeping" ? towardsSleeping(view, goal, course) : towardsRunning(view, goal, course);
 }
+
+/** Wherever it was sent, once it is there. */
+const towardsRest = (view: MachineView): Step =>
+  view.phase === view.desiredState ? { step: "finish" } : { step: "wait" };
 
 function towardsRunning(view: MachineView, goal: Goal, course: Course): Step {
   const fellAsleep =
-    (goal.asleepIsFine || course.hasRun) && view.autosleepSeconds !== 0 && view.desiredState === "sleeping";
+    (goal.asleepIsFine || course.hasRun) &&
+    sleepsByItself(view, goal.lifetime) &&
+    view.desiredState === "sleeping";
   if (view.phase === "running" && (view.desiredState === "running" || fellAsleep)) return { step: "finish" };
   if (fellAsleep && (view.phase === "sleeping" || view.phase === "stopping")) return { step: "finish" };
   if (view.desiredState === "running") return { step: "wait" };

@@ -1,7 +1,8 @@
 /**
  * The create journal on disk: one small file for each create, `<user state>/pulumi-machines/creates/<sha256>.json`,
  * mode 0600, a line of JSON for whatever was learned of it. Lines are only ever added: the program and the provider write
- * at once, and to replace a file costs ten times as much. It holds sizes and ids, no secret.
+ * at once, and to replace a file costs ten times as much. It holds sizes, ids and names, no variables and no metadata,
+ * which may be secret.
  */
 import { createHash } from "node:crypto";
 import { appendFileSync, mkdirSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
@@ -17,15 +18,9 @@ const entrySchema = z.object({
   key: z.string(),
   stackIdentity: z.string().optional(),
   urn: z.string().optional(),
-  body: z
-    .object({
-      vcpu: z.number(),
-      memoryMiB: z.number(),
-      storageGiB: z.number(),
-      autosleep: z.string().optional(),
-    })
-    .optional(),
+  body: z.looseObject({}).optional(),
   machineId: z.string().optional(),
+  snapshotId: z.string().optional(),
   claim: z.string().optional(),
   superseded: z.array(z.string()).optional(),
   answered: z.boolean().optional(),

@@ -3,9 +3,12 @@
  * `snapshot`, `command`, `file` and `webhook` are names for ever. Heavy modules are loaded when an operation needs them, so that check and diff stay quick.
  */
 import { randomUUID } from "node:crypto";
+import { isUnknown } from "./hidden";
 import type { InitFailure } from "./init-failure";
 import type { Session } from "./session";
-import { readAllowedMs, shellOf, urnOf, withoutStack, type Properties } from "./shell";
+import { markBackend, requireBackend } from "./same-backend";
+import { nameOf, urnOf } from "./urn";
+import { readAllowedMs, shellOf, withoutStack, type Properties } from "./shell";
 
 interface ConfigureRequest {
   config: { get(key: string): string | undefined };
@@ -13,6 +16,7 @@ interface ConfigureRequest {
 
 /* eslint-disable @typescript-eslint/no-require-imports -- loaded when needed; import() has no CommonJS resolution */
 const load = {
+  adopt: () => require("./machine/adopt") as typeof import("./machine/adopt"),
   check: () => require("./machine/check") as typeof import("./machine/check"),
   diff: () => require("./machine/diff") as typeof import("./machine/diff"),
   interrupted: () => require("./machine/interrupted") as typeof import("./machine/interrupted"),
@@ -46,20 +50,39 @@ export const machine = {
   configure,
 
   async check(olds: Properties, news: Properties) {
-    return load.check().checkMachine(olds, news, { backend: session().backend() });
+    const checked = load.check().checkMachine(olds, news, { backend: session().backend() });
+    const { adopt } = checked.inputs;
+    // The one question that a preview asks of the service, and only when the answer is new.
+    if (
+      typeof adopt === "string" &&
+      adopt !== olds.adopt &&
+      !isUnknown(adopt) &&
+      checked.failures.length === 0
+    ) {
+      const reason = await session()
+        .run(urnOf(news), readAllowedMs, (context) => load.adopt().adoptRefusal(context, adopt))
+        // A service that does not answer now is the deploy's own affair.
+        .catch(() => undefined);
+      if (reason !== undefined) checked.failures.push({ property: "adopt", reason });
+    }
+    return checked;
   },
 
   async diff(id: string, olds: Properties, news: Properties) {
     await load.sighting().sighted(session(), id, olds);
-    const { changes, replaces } = load.diff().diffMachine(olds, news);
-    return { changes, replaces };
+    const { diffMachine, warningsOf } = load.diff();
+    const found = diffMachine(id, olds, news, session().backend() ?? "local");
+    const urn = urnOf(news);
+    if (found.replaces.length > 0 && news.beforeReplace === "snapshot") session().seen.replacing.set(urn, id);
+    for (const line of warningsOf(nameOf(urn), found, news)) await session().tell(urn, line);
+    return { changes: found.changes, replaces: found.replaces };
   },
 
   async create(properties: Properties) {
     const { allowedMs, create } = load.lifecycle();
     try {
       const result = await session().run(urnOf(properties), allowedMs(properties, "create"), (context) =>
-        create(context, properties),
+        markBackend(context, () => create(context, properties)),
       );
       await session().answered(result.outs);
       return result;
@@ -72,15 +95,19 @@ export const machine = {
 
   async update(id: string, olds: Properties, news: Properties) {
     const { allowedMs, update } = load.lifecycle();
-    const outs = await session().run(urnOf(news), allowedMs(news, "update"), (context) =>
-      update(context, id, olds, news),
-    );
-    return { outs };
+    return session().run(urnOf(news), allowedMs(news, "update"), (context) => {
+      requireBackend(context, "machine", id, olds);
+      return markBackend(context, async () => ({ outs: await update(context, id, olds, news) }));
+    });
   },
 
   async read(id: string, state: Properties = {}) {
     const result = await withoutStack(
-      session().run(urnOf(state), readAllowedMs, (context) => load.lifecycle().read(context, id, state)),
+      session().run(urnOf(state), readAllowedMs, async (context) => {
+        requireBackend(context, "machine", id, state);
+        const found = await load.lifecycle().read(context, id, state);
+        return found && { ...found, props: { ...found.props, __backend: context.controlPlane.backend } };
+      }),
     );
     if (result) return { id, ...result };
     // Only a `Machine.get` comes without a recorded state; a refresh drops what is gone.
@@ -93,7 +120,10 @@ export const machine = {
   async delete(id: string, state: Properties) {
     const { allowedMs, remove } = load.lifecycle();
     await withoutStack(
-      session().run(urnOf(state), allowedMs(state, "delete"), (context) => remove(context, id, state)),
+      session().run(urnOf(state), allowedMs(state, "delete"), (context) => {
+        requireBackend(context, "machine", id, state);
+        return remove(context, id, state);
+      }),
     );
   },
 };

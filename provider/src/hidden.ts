@@ -11,6 +11,8 @@ export interface HiddenInputs {
   __stackIdentity?: string;
   /** Of a Machine: true when the option `replaceOnChanges` covers `storageGiB`. */
   __replaceOnStorageChange?: boolean;
+  /** In a state only: where the resource is; see same-backend.ts. */
+  __backend?: string;
   /** Arguments that the check filled in with a default. */
   __defaults?: string[];
 }

@@ -10,9 +10,11 @@ export interface JournalEntry {
   /** Whose create it is. */
   stackIdentity?: string;
   urn?: string;
-  /** What was asked for; absent in an entry that only says that a machine was seen in the state. */
-  body?: MachineSpec;
+  /** What was asked for, without variables and metadata; absent in an entry that only says that a machine was seen in the state. */
+  body?: JournaledSpec;
   machineId?: string;
+  /** The snapshot of the machine before, which this one starts from; see machine/replacement.ts. */
+  snapshotId?: string;
   /** The last create that answered this machine to the engine: the state's `__claim` says which. */
   claim?: string;
   /** Earlier creates that answered the same machine: a state entry with one of these is not the one in force. */
@@ -24,6 +26,26 @@ export interface JournalEntry {
   /** True once the machine is known to be destroyed. */
   gone?: boolean;
 }
+
+/** What may be written to a disk of a spec: anything in variables and metadata may be secret. */
+export type JournaledSpec = Omit<MachineSpec, "env" | "metadata" | "tags">;
+
+export function journaled({
+  env: _env,
+  metadata: _metadata,
+  tags: _tags,
+  ...rest
+}: MachineSpec): JournaledSpec {
+  return rest;
+}
+
+/** The request as it was sent, as far as it is known: what was not written down is taken from the present one. */
+export const specOfEntry = (body: JournaledSpec, present: MachineSpec): MachineSpec => ({
+  ...body,
+  ...(present.env === undefined ? {} : { env: present.env }),
+  ...(present.metadata === undefined ? {} : { metadata: present.metadata }),
+  ...(present.tags === undefined ? {} : { tags: present.tags }),
+});
 
 export interface CreateJournal {
   find(key: string): Promise<JournalEntry | undefined>;
@@ -41,10 +63,13 @@ export interface SeenState {
   generations: Map<string, number>;
   /** By machine id: the last create that answered it in this process. */
   claims: Map<string, string>;
+  /** By URN: the machine that a diff said is to be replaced by one with its disk. */
+  replacing: Map<string, string>;
 }
 
 export const nothingSeen = (): SeenState => ({
   ids: new Set(),
   generations: new Map(),
   claims: new Map(),
+  replacing: new Map(),
 });

@@ -9,6 +9,7 @@ import { oneLine } from "./one-line";
 import { openProgress, type Progress } from "./progress";
 import { keyOf } from "./machine/sighting";
 import type { Backend } from "./controlplane/capabilities";
+import { nameOf } from "./urn";
 import { backendIn, readSettings, type ConfigReader } from "./settings";
 
 const flushMs = 250;
@@ -48,12 +49,30 @@ export class Session {
       await this.journal.write({ key, answered: true });
   }
 
+  /** A line that stays on the terminal, also in a preview. */
+  async tell(urn: string, message: string): Promise<void> {
+    const progress = this.progress();
+    progress.say({ urn, message: oneLine(message), ephemeral: false, severity: "warning" });
+    await this.flush(progress, urn);
+  }
+
+  private progress(): Progress {
+    return (this.shown ??= openProgress(this.argv, () => this.engineGone.abort()));
+  }
+
+  /** A line belongs before what it is about. An engine that does not listen any more is not waited for. */
+  private async flush(progress: Progress, urn: string): Promise<void> {
+    const stop = new AbortController();
+    await Promise.race([progress.shown(urn), realClock.sleep(flushMs, stop.signal)]);
+    stop.abort();
+  }
+
   /** Runs one operation on a resource. @throws SettingsError, NoLocalControlPlaneError before anything is sent. */
   async run<T>(urn: string, allowedMs: number, work: (context: Context) => Promise<T>): Promise<T> {
     this.opened ??= openControlPlane(readSettings(this.config, this.env), this.env);
-    const progress = (this.shown ??= openProgress(this.argv, () => this.engineGone.abort()));
+    const progress = this.progress();
     const context = {
-      name: urn === "" ? "unnamed" : urn.slice(urn.lastIndexOf("::") + 2),
+      name: nameOf(urn),
       urn,
       // Nobody waits any more when the CLI was killed: the next run does the work.
       signal: this.engineGone.signal,
@@ -71,10 +90,7 @@ export class Session {
     try {
       return await withDeadline(context, allowedMs, work);
     } finally {
-      // The last line belongs before the result. An engine that does not listen any more is not waited for.
-      const stop = new AbortController();
-      await Promise.race([progress.shown(urn), realClock.sleep(flushMs, stop.signal)]);
-      stop.abort();
+      await this.flush(progress, urn);
     }
   }
 }

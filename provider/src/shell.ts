@@ -3,7 +3,9 @@ import { isHidden } from "./hidden";
 import type { Checked, CheckWorld } from "./check-args";
 import type { Context } from "./context";
 import type { Session } from "./session";
+import { markBackend, requireBackend } from "./same-backend";
 import type { Operation } from "./timeouts";
+import { urnOf } from "./urn";
 
 export type Properties = Record<string, unknown>;
 
@@ -34,9 +36,6 @@ export interface ResourceCore {
   /** How long an operation may take, in milliseconds. */
   allowedMs(properties: Properties, operation: Operation): number;
 }
-
-export const urnOf = (properties: Properties): string =>
-  typeof properties.__urn === "string" ? properties.__urn : "";
 
 /** Pulumi prints the stack of what a read or a delete throws: the place in our code helps nobody, unless it is our fault. */
 export async function withoutStack<T>(work: Promise<T>): Promise<T> {
@@ -69,22 +68,26 @@ export function shellOf(load: () => ResourceCore, session: () => Session) {
 
     async create(news: Properties) {
       return session().run(urnOf(news), load().allowedMs(news, "create"), (context) =>
-        load().create(context, news),
+        markBackend(context, () => load().create(context, news)),
       );
     },
 
     async update(id: string, olds: Properties, news: Properties) {
       session().saw(id, olds);
-      const outs = await session().run(urnOf(news), load().allowedMs(news, "update"), (context) =>
-        load().update(context, id, olds, news),
-      );
-      return { outs };
+      return session().run(urnOf(news), load().allowedMs(news, "update"), (context) => {
+        requireBackend(context, load().noun, id, olds);
+        return markBackend(context, async () => ({ outs: await load().update(context, id, olds, news) }));
+      });
     },
 
     async read(id: string, state: Properties = {}) {
       session().saw(id, state);
       const result = await withoutStack(
-        session().run(urnOf(state), readAllowedMs, (context) => load().read(context, id, state)),
+        session().run(urnOf(state), readAllowedMs, async (context) => {
+          requireBackend(context, load().noun, id, state);
+          const found = await load().read(context, id, state);
+          return found && { ...found, props: { ...found.props, __backend: context.controlPlane.backend } };
+        }),
       );
       if (result) return { id, ...result };
       // Only a `get` comes without a recorded state; a refresh drops what is gone.
@@ -98,9 +101,10 @@ export function shellOf(load: () => ResourceCore, session: () => Session) {
     async delete(id: string, state: Properties) {
       session().saw(id, state);
       await withoutStack(
-        session().run(urnOf(state), load().allowedMs(state, "delete"), (context) =>
-          load().remove(context, id, state),
-        ),
+        session().run(urnOf(state), load().allowedMs(state, "delete"), (context) => {
+          requireBackend(context, load().noun, id, state);
+          return load().remove(context, id, state);
+        }),
       );
     },
   };

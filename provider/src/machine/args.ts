@@ -127,10 +127,7 @@ export const machineArgs = z.strictObject({
         "is lost. `deleteAfterSleeping` destroys a machine that slept for so long.",
     ),
   /** True: destroyed at its timeout, never put to sleep. */
-  ephemeral: z
-    .boolean()
-    .optional()
-    .describe("True: its limits destroy it and never put it to sleep."),
+  ephemeral: z.boolean().optional().describe("True: its limits destroy it and never put it to sleep."),
   /** True: a command, a file or a terminal wakes it. */
   autoResume: z.boolean().optional().describe("True: a command, a file or a terminal wakes it."),
   /** Policies for its network. */
@@ -194,4 +191,8 @@ export type MachineInputs = z.output<typeof machineArgs>;
 export const argumentNames = Object.keys(machineArgs.shape) as (keyof MachineInputs)[];
 
 /** Sizes whose default may change in a later version: a machine keeps the default that it was made with. */
-export const sizeNames = ["vcpu", "memoryMiB", "storageGiB"] as const satisfies readonly (keyof MachineInputs)[];
+export const sizeNames = [
+  "vcpu",
+  "memoryMiB",
+  "storageGiB",
+] as const satisfies readonly (keyof MachineInputs)[];

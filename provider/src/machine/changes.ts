@@ -113,9 +113,33 @@ function sameSpan(before: unknown, after: unknown): boolean {
   if (before === after) return true;
   try {
     return (
-      typeof before === "string" && typeof after === "string" && parseDuration(before) === parseDuration(after)
+      typeof before === "string" &&
+      typeof after === "string" &&
+      parseDuration(before) === parseDuration(after)
     );
   } catch {
     return false;
   }
+}
+
+/** What a change of an argument does, in the words of the reference. */
+export function changeText(argument: string): string {
+  const names = (Object.keys(changeEffects) as ChangeName[]).filter((name) => argumentOf(name) === argument);
+  const texts = names.map((name) => ({ member: name.split(".")[1], text: effectText(changeEffects[name]) }));
+  if (texts.every(({ text }) => text === texts[0]?.text)) return texts[0]?.text ?? "";
+  return texts.map(({ member, text }) => `\`${String(member)}\`: ${text}`).join("; ");
+}
+
+const words: Record<ChangeEffect, string> = {
+  "in place": "in place",
+  restart: "restarts",
+  replace: "replaces",
+  none: "no change to the machine",
+};
+
+function effectText(effects: Record<Backend, ChangeEffect>): string {
+  const { local, dedalus, nullspace } = effects;
+  if (local === nullspace) return words[local];
+  if (local === dedalus) return `${words[local]}; ${words[nullspace]} on nullspace`;
+  return `${words[nullspace]}; ${words[local]} on local`;
 }

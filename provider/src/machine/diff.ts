@@ -25,7 +25,9 @@ export function diffMachine(
 ): MachineDiff {
   const changed = changesBetween(olds, news, backend);
   const replaces = new Set(
-    changed.filter(({ effect, unknown }) => effect === "replace" && !unknown).map(({ name }) => argumentOf(name)),
+    changed
+      .filter(({ effect, unknown }) => effect === "replace" && !unknown)
+      .map(({ name }) => argumentOf(name)),
   );
   if (shrinks(olds, news) && mayLoseDisk(news)) replaces.add("storageGiB");
   const { adopt } = news;
@@ -36,20 +38,26 @@ export function diffMachine(
 }
 
 const shrinks = (olds: Record<string, unknown>, news: Record<string, unknown>): boolean =>
-  typeof olds.storageGiB === "number" && typeof news.storageGiB === "number" && news.storageGiB < olds.storageGiB;
+  typeof olds.storageGiB === "number" &&
+  typeof news.storageGiB === "number" &&
+  news.storageGiB < olds.storageGiB;
 
 /** What a preview says of a machine that is replaced or restarted; nothing where nothing is lost. */
 export function warningsOf(name: string, diff: MachineDiff, news: Record<string, unknown>): string[] {
   if (diff.replaces.length > 0) {
     const why = diff.replaces.join(", ");
     return news.beforeReplace === "snapshot"
-      ? [`machine "${name}" is replaced (${why}); the new one starts from a snapshot of its disk, its processes end`]
+      ? [
+          `machine "${name}" is replaced (${why}); the new one starts from a snapshot of its disk, its processes end`,
+        ]
       : [
           `machine "${name}" is replaced (${why}) and ITS DISK IS LOST; beforeReplace: "snapshot" would keep what is on it`,
         ];
   }
   const restarts = diff.changed.filter(({ effect, unknown }) => effect === "restart" && !unknown);
   return restarts.length > 0
-    ? [`machine "${name}" is restarted (${restarts.map((change) => change.name).join(", ")}): its processes end`]
+    ? [
+        `machine "${name}" is restarted (${restarts.map((change) => change.name).join(", ")}): its processes end`,
+      ]
     : [];
 }

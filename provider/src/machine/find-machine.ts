@@ -5,7 +5,9 @@
  */
 import type { Context } from "../context";
 import { KeyReusedError, MachineGoneError, type MachineSpec, type MachineView } from "../controlplane/port";
+import { tagNames, tagsFor } from "../controlplane/tags";
 import { createKey, type ResourceIdentity } from "../identity";
+import { journaled, specOfEntry } from "../journal";
 import { patiently } from "../patience";
 
 export interface Found {
@@ -32,7 +34,10 @@ export async function findOrMake(
   for (let generation = first; ; generation += 1) {
     context.signal.throwIfAborted();
     const key = createKey(identity, generation);
-    const found = await tryGeneration(context, { ...identity, key, generation }, spec);
+    const tagged = context.controlPlane.capabilities.metadata
+      ? { ...spec, tags: tagsFor(identity, generation) }
+      : spec;
+    const found = await tryGeneration(context, { ...identity, key, generation }, tagged);
     if (found) return { ...found, key, generation };
   }
 }
@@ -50,8 +55,8 @@ async function tryGeneration(
   let machineId = known?.machineId;
   let accepted: MachineView | undefined;
   if (machineId === undefined) {
-    const body = known?.body ?? spec;
-    await journal.write({ key, stackIdentity, urn, body });
+    const body = known?.body ? specOfEntry(known.body, spec) : spec;
+    await journal.write({ key, stackIdentity, urn, body: journaled(body) });
     const answer = await make(context, key, body);
     if (!known) accepted = answer;
     machineId = answer.id;
@@ -75,6 +80,21 @@ async function tryGeneration(
   return undefined;
 }
 
+/** The machine that was created with a key, where the backend keeps tags; undefined when there is none. */
+export async function findTagged(context: Context, key: string): Promise<MachineView | undefined> {
+  const { controlPlane, signal } = context;
+  if (!controlPlane.capabilities.metadata) return undefined;
+  return patiently(context, async () => {
+    let oldest: MachineView | undefined;
+    for await (const machine of controlPlane.listMachines({ tags: { [tagNames.key]: key } }, { signal })) {
+      if (machine.phase === "destroying" || machine.phase === "destroyed") continue;
+      // A copy of the machine may have its tags, too; it is younger.
+      if (!oldest || (machine.createdAt ?? "") < (oldest.createdAt ?? "")) oldest = machine;
+    }
+    return oldest;
+  });
+}
+
 /** The machine was made, or found, but could not be looked at. */
 export class LookedUpError extends Error {
   override readonly name = "LookedUpError";
@@ -93,6 +113,8 @@ async function make(context: Context, key: string, body: MachineSpec): Promise<M
     return await patiently(context, () => context.controlPlane.createMachine(body, options));
   } catch (error) {
     if (!(error instanceof KeyReusedError)) throw error;
+    const tagged = await findTagged(context, key);
+    if (tagged) return tagged;
     throw new AmbiguousCreateError(
       `machine "${context.name}" was not created: the service says that a machine was asked for under this name before, with ` +
         `another size, and this computer does not know with which. Most likely an earlier "pulumi up" was interrupted on ` +

@@ -5,16 +5,32 @@
 import { parseDuration } from "@pulumi-machines/sdk/duration";
 import type { Context } from "../context";
 import { converge, ConvergenceError } from "../converge";
-import { MachineGoneError, RefusedError, type MachineSpec, type MachineView } from "../controlplane/port";
+import type { Backend } from "../controlplane/capabilities";
+import {
+  MachineGoneError,
+  RefusedError,
+  type Lifetime,
+  type MachineChange,
+  type MachineSpec,
+  type MachineView,
+  type Network,
+  type Source,
+} from "../controlplane/port";
 import type { Goal } from "../convergence";
 import { messageOf, reportOf, reportOther, type ReportContext } from "../failure-report";
 import { spanOf } from "../history";
+import type { ResourceIdentity } from "../identity";
 import { oneLine } from "../one-line";
 import { patiently } from "../patience";
-import { machineArgs, type MachineInputs } from "./args";
+import { allowedMsOf, type Operation } from "../timeouts";
+import { adoptMachine } from "./adopt";
+import { machineArgs, timeouts, type MachineInputs } from "./args";
+import { argumentOf, changesBetween } from "./changes";
+import { sayDrift } from "./drift";
 import { isHidden } from "../hidden";
 import { InitFailure } from "../init-failure";
-import { findOrMake, LookedUpError } from "./find-machine";
+import { findOrMake, LookedUpError, type Found } from "./find-machine";
+import { dropSnapshot, snapshotBefore, snapshotFor } from "./replacement";
 import { keyOf, sighted } from "./sighting";
 import { driftedInputs, lineageOf, stateOf, type Lineage } from "./state";
 import { awaitGone } from "./await-gone";
@@ -30,24 +46,28 @@ export function inputsOf(properties: Properties): MachineInputs {
 }
 
 /** How long an operation on these properties may take, in milliseconds. */
-export function allowedMs(properties: Properties, operation: "create" | "update" | "delete"): number {
-  // Only this argument: what else a state holds may have been written by the service, and must not stop a delete.
-  const given = machineArgs.shape.timeouts.safeParse(properties.timeouts);
-  const timeouts = given.success ? given.data : machineArgs.shape.timeouts.parse(undefined);
-  return parseDuration(timeouts[operation]) * 1_000;
+export const allowedMs = (properties: Properties, operation: Operation): number =>
+  allowedMsOf(timeouts, properties, operation);
+
+/** Without what the program left out: an absent member is not the same as an undefined one. */
+const present = <T extends object>(value: T): T =>
+  Object.fromEntries(Object.entries(value).filter(([, member]) => member !== undefined)) as T;
+
+function specOf(inputs: MachineInputs): MachineSpec {
+  const { vcpu, memoryMiB, storageGiB, autosleep, template, env, cwd, ephemeral, autoResume } = inputs;
+  return present({
+    ...{ vcpu, memoryMiB, storageGiB, autosleep, template, env, cwd, ephemeral, autoResume },
+    from: inputs.from && (present(inputs.from) as Source),
+    metadata: inputs.metadata,
+    lifetime: inputs.lifetime && (present(inputs.lifetime) as Lifetime),
+    network: inputs.network && (inputs.network as Network),
+  }) as MachineSpec;
 }
 
-const specOf = (inputs: MachineInputs): MachineSpec => ({
-  vcpu: inputs.vcpu,
-  memoryMiB: inputs.memoryMiB,
-  storageGiB: inputs.storageGiB,
-  ...(inputs.autosleep === undefined ? {} : { autosleep: inputs.autosleep }),
-});
-
 function goalOf(inputs: MachineInputs, more: Pick<Goal, "asleepIsFine" | "mustRunFirst">): Goal {
-  const { vcpu, memoryMiB, storageGiB, autosleep, desiredState } = inputs;
+  const { vcpu, memoryMiB, storageGiB, autosleep, desiredState, lifetime } = inputs;
   const sleep = autosleep === undefined ? {} : { autosleep, autosleepSeconds: parseDuration(autosleep) };
-  return { state: desiredState, vcpu, memoryMiB, storageGiB, ...sleep, ...more };
+  return { state: desiredState, vcpu, memoryMiB, storageGiB, lifetime, ...sleep, ...more };
 }
 
 /** @throws InitFailure once the machine exists; a plain Error while nothing was made. */
@@ -64,7 +84,8 @@ export async function create(
     );
   }
   const claim = context.newKey();
-  const found = await findOrMake(context, { stackIdentity, urn }, specOf(inputs)).catch((error: unknown) => {
+  const identity = { stackIdentity, urn };
+  const found = await obtain(context, identity, inputs).catch((error: unknown) => {
     if (error instanceof LookedUpError) {
       const known = { ...properties, __generation: error.generation, __claim: claim };
       const reasons = reportOther(error.cause, { id: error.machineId }, reportContext(context, "create"));
@@ -72,19 +93,53 @@ export async function create(
     }
     throw nothingMade(context, error);
   });
-  const { view, accepted, generation, key, adopted } = found;
+  const { view, accepted, generation, key, adopted, snapshotId } = found;
   await claimMachine(context, view.id, key, claim);
-  if (adopted) context.log(`found again: ${view.id}, of a create that was interrupted`);
-  const goal = goalOf(inputs, { asleepIsFine: false, mustRunFirst: true });
+  if (adopted) {
+    context.log(
+      inputs.adopt === undefined
+        ? `found again: ${view.id}, of a create that was interrupted`
+        : `taken over: ${view.id}`,
+    );
+  }
   const outs = await reach(context, "create", {
     view,
     before: accepted,
-    goal,
+    goal: goalOf(inputs, {
+      asleepIsFine: inputs.adopt !== undefined,
+      mustRunFirst: inputs.adopt === undefined,
+    }),
     mayRepair: adopted,
+    // A machine that is taken over has settings of its own.
+    change: inputs.adopt === undefined ? {} : settingsOf(inputs),
+    kept: {},
     properties,
     lineage: { generation, claim },
   });
+  if (snapshotId !== undefined) await dropSnapshot(context, snapshotId);
   return { id: view.id, outs };
+}
+
+/** The machine of this resource: taken over, made from the disk of the one before, found again, or made. */
+async function obtain(
+  context: Context,
+  identity: ResourceIdentity,
+  inputs: MachineInputs,
+): Promise<Found & { snapshotId?: string }> {
+  if (inputs.adopt !== undefined) return adoptMachine(context, identity, inputs.adopt);
+  const spec = specOf(inputs);
+  const snapshotId = inputs.beforeReplace ? await snapshotFor(context, identity) : undefined;
+  if (snapshotId === undefined) return findOrMake(context, identity, spec);
+  const { template: _template, env: _env, cwd: _cwd, ...rest } = spec;
+  const sized = context.controlPlane.capabilities.resizeOnClone ? rest : withoutSizes(rest);
+  return {
+    ...(await findOrMake(context, identity, { ...sized, from: { snapshot: snapshotId } })),
+    snapshotId,
+  };
+}
+
+function withoutSizes({ vcpu: _v, memoryMiB: _m, storageGiB: _s, ...rest }: MachineSpec): MachineSpec {
+  return rest;
 }
 
 /** From here on, only the state entry with this claim stands for the machine. */
@@ -138,7 +193,33 @@ export async function update(
     // A machine that failed may never have run: put to sleep at once, it would hide that it cannot start.
     mustRunFirst: olds.phase === "failed",
   });
-  return reach(context, "update", { view, goal, mayRepair: true, properties: news, lineage });
+  const { lifetime, network } = olds;
+  return reach(context, "update", {
+    view,
+    goal,
+    mayRepair: true,
+    change: changedSettings(olds, inputs, context.controlPlane.backend),
+    kept: { lifetime, network },
+    properties: news,
+    lineage,
+  });
+}
+
+/** What convergence does not watch, since no view shows it: it is set once, before. */
+const settingsOf = ({ lifetime, network }: MachineInputs): MachineChange =>
+  present({
+    lifetime: lifetime as Lifetime | undefined,
+    network: network as Network | undefined,
+  }) as MachineChange;
+
+function changedSettings(olds: Properties, inputs: MachineInputs, backend: Backend): MachineChange {
+  const changed = new Set(changesBetween(olds, inputs, backend).map(({ name }) => argumentOf(name)));
+  // Taken out of the program, a policy ends.
+  const { lifetime = { timeout: "never" }, network = { egress: { mode: "allow_all" } } } = inputs;
+  return {
+    ...(changed.has("lifetime") ? { lifetime: present(lifetime) as Lifetime } : {}),
+    ...(changed.has("network") ? { network: network as Network } : {}),
+  };
 }
 
 const hiddenOf = (properties: Properties): Properties =>
@@ -158,6 +239,10 @@ interface Reach {
   before?: MachineView | undefined;
   goal: Goal;
   mayRepair: boolean;
+  /** Set before the machine is watched. */
+  change: MachineChange;
+  /** What the state says of these settings when they could not be set. */
+  kept: Properties;
   properties: Properties;
   lineage: Lineage | undefined;
 }
@@ -165,18 +250,29 @@ interface Reach {
 async function reach(
   context: Context,
   operation: "create" | "update",
-  { view, before, goal, mayRepair, properties, lineage }: Reach,
+  { view, before, goal, mayRepair, change, kept, properties, lineage }: Reach,
 ): Promise<Properties> {
+  let isSet = Object.keys(change).length === 0;
   try {
+    const start = isSet ? view : await set(context, view.id, change);
+    isSet = true;
     const { retries } = inputsOf(properties).failure;
-    return stateOf(await converge(context, goal, { view, before, retries, mayRepair }), properties, lineage);
+    const reached = await converge(context, goal, { view: start, before, retries, mayRepair });
+    return stateOf(reached, properties, lineage);
   } catch (error) {
     const report = reportContext(context, operation);
     const last = error instanceof ConvergenceError ? error.view : view;
     const reasons =
       error instanceof ConvergenceError ? reportOf(error, report) : reportOther(error, last, report);
-    throw new InitFailure(view.id, stateOf(last, properties, lineage), reasons, { cause: error });
+    const state = stateOf(last, isSet ? properties : { ...properties, ...kept }, lineage);
+    throw new InitFailure(view.id, state, reasons, { cause: error });
   }
+}
+
+function set(context: Context, id: string, change: MachineChange): Promise<MachineView> {
+  context.log(`setting ${Object.keys(change).join(" and ")}`);
+  const options = { signal: context.signal, idempotencyKey: context.newKey() };
+  return patiently(context, () => context.controlPlane.updateMachine(id, change, options));
 }
 
 const reportContext = (context: Context, operation: ReportContext["operation"]): ReportContext => ({
@@ -201,6 +297,7 @@ export async function read(
     if (view.phase === "destroyed" || view.desiredState === "destroyed") return undefined;
     const props = stateOf(view, state, lineageOf(state));
     const inputs = driftedInputs(state, props);
+    await sayDrift(context, view, state, props);
     return inputs ? { props, inputs } : { props };
   } catch (error) {
     if (error instanceof MachineGoneError) return undefined;
@@ -221,6 +318,7 @@ export async function remove(context: Context, id: string, state: Properties): P
     return;
   }
   await sighted(context, id, state);
+  await snapshotBefore(context, id, state);
   await awaitGone(context, id);
   if (key) await context.journal.write({ key, gone: true });
 }

@@ -1,6 +1,7 @@
 /** The reference of the Machine resource as data, from the schema: what the README's tables are made of. */
 import { z } from "zod";
-import { changeBehaviours, machineArgs, type MachineInputs } from "./args";
+import { machineArgs } from "./args";
+import { changeText } from "./changes";
 import { outputDescriptions } from "./state";
 
 export interface ReferenceEntry {
@@ -54,7 +55,7 @@ export function machineReference(): ReferenceEntry[] {
     type: typeOf(property),
     ...(property.default === undefined ? {} : { default: literal(property.default) }),
     description: property.description ?? "",
-    change: changeBehaviours[name as keyof MachineInputs],
+    change: changeText(name),
   }));
   const id: ReferenceEntry = {
     name: "id",

@@ -26,7 +26,10 @@ export class Machine extends pulumi.CustomResource {
   declare readonly storageGiB: pulumi.Output<number>;
   /** As the program wrote it; undefined without one. `autosleepSeconds` is what is in force. */
   declare readonly autosleep: pulumi.Output<string | undefined>;
-  declare readonly desiredState: pulumi.Output<"running" | "sleeping">;
+  declare readonly desiredState: pulumi.Output<"running" | "sleeping" | "any">;
+  declare readonly template: pulumi.Output<string | undefined>;
+  declare readonly cwd: pulumi.Output<string | undefined>;
+  declare readonly metadata: pulumi.Output<Record<string, unknown> | undefined>;
   /** What the machine was doing when Pulumi last looked. */
   declare readonly phase: pulumi.Output<string>;
   /** Why it is in this phase, in the service's words. */

@@ -44,7 +44,8 @@ function contradictions(inputs: Properties): CheckFailure[] {
   };
   for (const name of fromOthers ? (decided[fromOthers] ?? []) : []) {
     if (!given(inputs, name)) continue;
-    const source = fromOthers === "adopt" ? "the machine that is taken over" : "what the machine is made from";
+    const source =
+      fromOthers === "adopt" ? "the machine that is taken over" : "what the machine is made from";
     say(name, `comes with ${source} (${String(fromOthers)}); leave it out`);
   }
   if (given(inputs, "from") && given(inputs, "beforeReplace")) {
@@ -73,7 +74,8 @@ function contradictions(inputs: Properties): CheckFailure[] {
 function missingOn(backend: Backend, inputs: Properties, sizesGiven: readonly string[]): CheckFailure[] {
   const can = capabilities[backend];
   const failures: CheckFailure[] = [];
-  const refuse = (property: string, why: string): void => void failures.push(notThere(property, backend, why));
+  const refuse = (property: string, why: string): void =>
+    void failures.push(notThere(property, backend, why));
   const needs = (property: string, able: boolean, why: string): void => {
     if (given(inputs, property) && !able) refuse(property, why);
   };
@@ -86,10 +88,16 @@ function missingOn(backend: Backend, inputs: Properties, sizesGiven: readonly st
   needs("ephemeral", can.ephemeral, "has no ephemeral machines");
   needs("autoResume", can.autoResume, "has no such choice: use always wakes a sleeping machine");
   needs("beforeReplace", can.snapshots, "has no snapshots");
-  if (typeof inputs.vcpu === "number" && !can.quarterVcpus && !Number.isInteger(inputs.vcpu) && !isUnknown(inputs.vcpu))
+  if (
+    typeof inputs.vcpu === "number" &&
+    !can.quarterVcpus &&
+    !Number.isInteger(inputs.vcpu) &&
+    !isUnknown(inputs.vcpu)
+  )
     refuse("vcpu", "has whole vCPUs only");
   if (given(inputs, "from") && !can.resizeOnClone) {
-    for (const size of sizesGiven) refuse(size, "takes the size from what the machine is made from; leave it out");
+    for (const size of sizesGiven)
+      refuse(size, "takes the size from what the machine is made from; leave it out");
   }
   failures.push(...networkOn(backend, inputs));
   if (can.autosleepIsInactivity) failures.push(...oneClock(backend, inputs));
@@ -108,7 +116,8 @@ function networkOn(backend: Backend, inputs: Properties): CheckFailure[] {
   const { egress, allowPublicTraffic, maskRequestHost } = network as Properties;
   const refuse = (why: string): CheckFailure => notThere("network", backend, why);
   const failures: CheckFailure[] = [];
-  if (egress !== undefined && can.egress === "none") failures.push(refuse("has no policies for outgoing traffic"));
+  if (egress !== undefined && can.egress === "none")
+    failures.push(refuse("has no policies for outgoing traffic"));
   if (egress !== undefined && can.egress === "all_or_nothing" && !isUnknown(egress)) {
     const { mode, ...lists } = egress as Properties;
     if (mode === "custom" || Object.keys(lists).length > 0)
@@ -124,10 +133,16 @@ function oneClock(backend: Backend, inputs: Properties): CheckFailure[] {
   if (!given(inputs, "autosleep") || inputs.autosleep === "never") return [];
   const failures: CheckFailure[] = [];
   if (memberOf(inputs, "lifetime", "inactivity") !== undefined)
-    failures.push(notThere("autosleep", backend, "has one clock for it and lifetime.inactivity; give one of them"));
+    failures.push(
+      notThere("autosleep", backend, "has one clock for it and lifetime.inactivity; give one of them"),
+    );
   if (memberOf(inputs, "lifetime", "then") === "destroy")
     failures.push(
-      notThere("autosleep", backend, 'does the same at every limit: it cannot sleep with lifetime.then "destroy"'),
+      notThere(
+        "autosleep",
+        backend,
+        'does the same at every limit: it cannot sleep with lifetime.then "destroy"',
+      ),
     );
   return failures;
 }

@@ -2,6 +2,7 @@
 import { formatDuration, parseDuration } from "@pulumi-machines/sdk/duration";
 import type { MachineView } from "../controlplane/port";
 import { argumentNames } from "./args";
+import { sleepsByItself } from "./falls-asleep";
 
 /** Counts the forms of the state; a newer provider reads every older one. */
 export const schemaVersion = 1;
@@ -39,9 +40,9 @@ export function stateOf(
     ...inputs,
     vcpu: view.vcpu,
     memoryMiB: view.memoryMiB,
-    storageGiB: view.storageGiB,
+    storageGiB: view.storageGiB ?? inputs.storageGiB,
     autosleep: liveAutosleep(view, inputs.autosleep),
-    desiredState: liveDesire(view, inputs.desiredState),
+    desiredState: liveDesire(view, inputs),
     phase: view.phase,
     reason: view.reason,
     lastError: view.lastError,
@@ -62,10 +63,12 @@ function liveAutosleep(view: MachineView, asked: unknown): unknown {
   return parseDuration(asked) === view.autosleepSeconds ? asked : formatDuration(view.autosleepSeconds);
 }
 
-/** A machine that fell asleep by its own autosleep is still a running one in the program's terms. */
-function liveDesire(view: MachineView, asked: unknown): unknown {
-  if (view.desiredState !== "running" && view.desiredState !== "sleeping") return asked;
-  const fellAsleep = asked === "running" && view.desiredState === "sleeping" && view.autosleepSeconds !== 0;
+/** A machine that fell asleep by its own rules is still a running one in the program's terms. */
+function liveDesire(view: MachineView, inputs: Record<string, unknown>): unknown {
+  const asked = inputs.desiredState;
+  if (asked === "any" || (view.desiredState !== "running" && view.desiredState !== "sleeping")) return asked;
+  const fellAsleep =
+    asked === "running" && view.desiredState === "sleeping" && sleepsByItself(view, inputs.lifetime);
   return fellAsleep ? asked : view.desiredState;
 }
 
