@@ -1,19 +1,27 @@
 /** The control-plane port on Dedalus Cloud Services, and on anything else that speaks its API. */
-import { DedalusClient, MachinesError, NotFoundError, type Machine } from "@pulumi-machines/sdk";
+import { DedalusClient, type Machine } from "@pulumi-machines/sdk";
+import { capabilities, type Backend } from "./capabilities";
+import { DedalusCommands } from "./dedalus-commands";
+import { viewOf } from "./dedalus-view";
+import { FilesByShell } from "./files-by-shell";
+import { passes } from "./machine-filter";
 import {
-  KeyReusedError,
   MachineGoneError,
   RefusedError,
   type CallOptions,
   type ControlPlane,
+  type MachineChange,
+  type MachineDetails,
+  type MachineFilter,
   type MachineSpec,
   type MachineView,
   type MutationOptions,
 } from "./port";
+import { translateError } from "./translate";
 
 export interface DedalusOptions {
-  /** "dedalus" or "local": for messages. */
-  backend: string;
+  /** For messages; what this adapter can do is the same for both. */
+  backend: Extract<Backend, "dedalus" | "local">;
   baseUrl?: string;
   apiKey?: string;
   xApiKey?: string;
@@ -23,26 +31,65 @@ export interface DedalusOptions {
 }
 
 export class DedalusControlPlane implements ControlPlane {
-  readonly backend: string;
+  readonly backend: Backend;
+  readonly capabilities = capabilities.dedalus;
+  readonly commands: DedalusCommands;
+  readonly files: FilesByShell;
   private readonly client: DedalusClient;
-  private readonly hint: string;
+  private readonly hint: string | undefined;
 
   constructor({ backend, unreachableHint, ...settings }: DedalusOptions) {
     this.backend = backend;
-    this.hint = unreachableHint ?? "";
+    this.hint = unreachableHint;
     this.client = new DedalusClient(settings);
+    this.commands = new DedalusCommands(this.client, unreachableHint);
+    this.files = new FilesByShell(this.commands);
   }
 
   createMachine(spec: MachineSpec, options: MutationOptions): Promise<MachineView> {
-    return this.call(undefined, () => this.client.machines.create(spec, options));
+    const { vcpu, memoryMiB, storageGiB, autosleep } = spec;
+    return this.call(undefined, () => {
+      if (vcpu === undefined || memoryMiB === undefined || storageGiB === undefined) {
+        throw new RefusedError("a machine here is made from vcpu, memoryMiB and storageGiB, all of them", {
+          code: "invalid_argument",
+          retryable: false,
+        });
+      }
+      return this.client.machines.create({ vcpu, memoryMiB, storageGiB, autosleep }, options);
+    });
   }
 
   getMachine(id: string, options: CallOptions): Promise<MachineView> {
     return this.call(id, () => this.client.machines.get(id, options));
   }
 
-  updateMachine(id: string, change: Partial<MachineSpec>, options: MutationOptions): Promise<MachineView> {
-    return this.call(id, () => this.client.machines.update(id, change, options));
+  async describeMachine(id: string, options: CallOptions): Promise<MachineDetails> {
+    return detailsOf(await this.getMachine(id, options));
+  }
+
+  async *listMachines(filter: MachineFilter, { signal }: CallOptions): AsyncGenerator<MachineDetails, void> {
+    try {
+      for await (const machine of this.client.machines.list({}, { signal })) {
+        const details = detailsOf(viewOf(machine));
+        if (passes(details, filter)) yield details;
+      }
+    } catch (error) {
+      throw translateError(error, { hint: this.hint });
+    }
+  }
+
+  updateMachine(id: string, change: MachineChange, options: MutationOptions): Promise<MachineView> {
+    const { vcpu, memoryMiB, storageGiB, autosleep, lifetime, network } = change;
+    return this.call(id, () => {
+      const other = lifetime === undefined ? (network === undefined ? undefined : "network") : "lifetime";
+      if (other !== undefined) {
+        throw new RefusedError(`machine ${id}: ${other} cannot be changed on the backend "${this.backend}"`, {
+          code: "not_supported",
+          retryable: false,
+        });
+      }
+      return this.client.machines.update(id, { vcpu, memoryMiB, storageGiB, autosleep }, options);
+    });
   }
 
   sleepMachine(id: string, options: MutationOptions): Promise<MachineView> {
@@ -66,7 +113,7 @@ export class DedalusControlPlane implements ControlPlane {
     try {
       for await (const machine of this.client.machines.watch(id, options)) yield viewOf(machine);
     } catch (error) {
-      throw this.translated(error, id);
+      throw translateError(error, { machineId: id, hint: this.hint });
     }
   }
 
@@ -78,58 +125,10 @@ export class DedalusControlPlane implements ControlPlane {
     try {
       return viewOf(await send());
     } catch (error) {
-      throw this.translated(error, id);
+      throw translateError(error, { machineId: id, hint: this.hint });
     }
   }
-
-  private translated(error: unknown, id: string | undefined): unknown {
-    if (error instanceof NotFoundError && id !== undefined) return new MachineGoneError(id, { cause: error });
-    if (!(error instanceof MachinesError)) return error;
-    if (error.code === "IDEMPOTENCY_KEY_REUSED") return new KeyReusedError(error.message, { cause: error });
-    return new RefusedError(this.wordsOf(error), {
-      code: error.code,
-      retryable: error.retryable || isPassing(error),
-      ...(error.retryAfterMs === undefined ? {} : { retryAfterMs: error.retryAfterMs }),
-      ...(error.requestId === undefined ? {} : { requestId: error.requestId }),
-      cause: error,
-    });
-  }
-
-  /** The client's words, with what to do in the terms of a Pulumi project. */
-  private wordsOf({ code, message, status }: MachinesError): string {
-    // The client names its own variables.
-    if (status === 401) return message.replace(/Check the API key .*$/, keyHint);
-    const isUnreachable = code === "connection_refused" || code === "host_not_found";
-    return isUnreachable && this.hint ? `${message}. ${this.hint}` : message;
-  }
 }
 
-const keyHint = "Check the key: pulumi config set --secret machines:apiKey, or the variable MACHINES_API_KEY";
-
-/** The client gave up after its own few tries; an operation with minutes to go may try on. */
-const isPassing = (error: MachinesError): boolean =>
-  error.code === "deadline_exceeded" ||
-  (["ConnectionError"].includes(error.name) &&
-    error.code !== "client_closed" &&
-    error.code !== "tls_untrusted");
-
-function viewOf(machine: Machine): MachineView {
-  const { status } = machine;
-  const view: MachineView = {
-    id: machine.machineId,
-    phase: status.phase,
-    desiredState: machine.desiredState,
-    reason: status.reason,
-    retryable: status.retryable,
-    revision: status.revision ?? "",
-    vcpu: machine.vcpu,
-    memoryMiB: machine.memoryMiB,
-    storageGiB: machine.storageGiB,
-  };
-  if (status.lastError) view.lastError = status.lastError;
-  if (machine.autosleepSeconds !== undefined) view.autosleepSeconds = machine.autosleepSeconds;
-  if (machine.createdAt !== undefined) view.createdAt = machine.createdAt;
-  if (machine.requestId !== undefined) view.requestId = machine.requestId;
-  if (status.lastTransitionAt !== undefined) view.lastTransitionAt = status.lastTransitionAt;
-  return view;
-}
+/** This API has no metadata: nothing tells whose a machine is. */
+const detailsOf = (view: MachineView): MachineDetails => ({ ...view, metadata: {}, tags: {} });

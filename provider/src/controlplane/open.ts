@@ -20,7 +20,7 @@ export function openControlPlane(settings: Settings, env: NodeJS.ProcessEnv): Co
     });
   }
   return new DedalusControlPlane({
-    backend,
+    backend: "dedalus",
     ...(endpoint === undefined ? {} : { baseUrl: endpoint }),
     ...(apiKey === undefined ? {} : { apiKey }),
     ...(xApiKey === undefined ? {} : { xApiKey }),

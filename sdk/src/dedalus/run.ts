@@ -6,6 +6,8 @@ import { isFinished } from "./rules";
 import type { Execution, ExecutionEvent } from "./wire";
 
 export interface RunOptions extends MutationOptions {
+  /** The service has accepted the command: a later call with the same key follows it. When it throws, the command is cancelled. */
+  onStarted?: ((execution: Execution) => void) | undefined;
   /** Each piece of standard output as it comes. When it throws, the command is cancelled. */
   onStdout?: ((chunk: string) => void) | undefined;
   /** Each piece of standard error as it comes. When it throws, the command is cancelled. */
@@ -43,6 +45,7 @@ export async function runExecution(
   const call = { signal, timeoutMs };
   const follower = new EventFollower(executions, machineId, created.executionId, options);
   try {
+    follower.tell(() => options.onStarted?.(created));
     let execution = created;
     for (let pollMs: number = runDefaults.firstPollMs; !isFinished(execution.status);) {
       await deps.sleep(execution.retryAfterMs ?? pollMs * (0.75 + 0.25 * deps.random()), signal);
@@ -145,9 +148,16 @@ class EventFollower {
 
   private handOn({ type, chunk }: ExecutionEvent): void {
     if (!chunk) return;
-    try {
+    this.tell(() => {
       if (type === "stdout") this.options.onStdout?.(chunk);
       if (type === "stderr") this.options.onStderr?.(chunk);
+    });
+  }
+
+  /** Calls the caller back, and remembers when that fails. */
+  tell(callback: () => void): void {
+    try {
+      callback();
     } catch (error) {
       this.callerFailed = true;
       throw error;

@@ -2,12 +2,19 @@
  * A control plane in memory, on a clock that the test moves: the machine's life as the contract tells it, idempotency
  * keys, a status stream, and failures that a test asks for by name.
  */
+import { capabilities, type Capabilities } from "../../../provider/src/controlplane/capabilities";
+import type { CommandPort } from "../../../provider/src/controlplane/command-port";
+import { FilesByShell } from "../../../provider/src/controlplane/files-by-shell";
+import { passes } from "../../../provider/src/controlplane/machine-filter";
 import {
   KeyReusedError,
   MachineGoneError,
   RefusedError,
   type CallOptions,
   type ControlPlane,
+  type MachineChange,
+  type MachineDetails,
+  type MachineFilter,
   type MachineSpec,
   type MachineView,
   type MutationOptions,
@@ -23,7 +30,15 @@ export interface Failure {
 }
 
 export class MemoryPlane implements ControlPlane {
-  readonly backend = "memory";
+  readonly backend = "dedalus";
+  /** What it says that it can; it keeps metadata and tags whatever this says. */
+  capabilities: Capabilities = capabilities.dedalus;
+  /** Nothing runs in these machines. */
+  readonly commands: CommandPort = {
+    run: () =>
+      Promise.reject(new RefusedError("no commands here", { code: "not_supported", retryable: false })),
+  };
+  readonly files = new FilesByShell(this.commands);
   /** The next starts fail like this, one after the other. */
   failStarts: Failure[] = [];
   /** The next calls are refused with these, by the verb they are for. */
@@ -39,6 +54,7 @@ export class MemoryPlane implements ControlPlane {
   readonly calls: string[] = [];
   private readonly machines = new Map<string, MachineView>();
   private readonly revisions = new Map<string, MachineView[]>();
+  private readonly specs = new Map<string, MachineSpec>();
   private readonly keys = new Map<string, { body: string; answer: MachineView }>();
   private listeners = new Set<() => void>();
   private count = 0;
@@ -63,13 +79,14 @@ export class MemoryPlane implements ControlPlane {
       reason: "",
       retryable: false,
       revision: "1",
-      vcpu: spec.vcpu,
-      memoryMiB: spec.memoryMiB,
-      storageGiB: spec.storageGiB,
+      vcpu: spec.vcpu ?? 1,
+      memoryMiB: spec.memoryMiB ?? 2048,
+      storageGiB: spec.storageGiB ?? 10,
       autosleepSeconds: spec.autosleep === undefined ? 300 : parseDuration(spec.autosleep),
       lastTransitionAt: new Date(this.clock.now()).toISOString(),
     };
     this.machines.set(id, answer);
+    this.specs.set(id, spec);
     this.revisions.set(id, [answer]);
     this.keys.set(options.idempotencyKey, { body, answer });
     this.start(id);
@@ -85,14 +102,27 @@ export class MemoryPlane implements ControlPlane {
     return this.must(id);
   }
 
-  async updateMachine(
-    id: string,
-    change: Partial<MachineSpec>,
-    options: MutationOptions,
-  ): Promise<MachineView> {
+  async describeMachine(id: string, options: CallOptions): Promise<MachineDetails> {
+    return this.detailed(await this.getMachine(id, options));
+  }
+
+  async *listMachines(filter: MachineFilter, { signal }: CallOptions): AsyncGenerator<MachineDetails, void> {
+    signal.throwIfAborted();
+    for (const view of [...this.machines.values()]) {
+      const details = this.detailed(view);
+      if (passes(details, filter)) yield details;
+    }
+  }
+
+  async updateMachine(id: string, change: MachineChange, options: MutationOptions): Promise<MachineView> {
     this.allow("update", id, options);
-    const { autosleep, ...sizes } = change;
-    this.set(id, { ...sizes, ...(autosleep ? { autosleepSeconds: parseDuration(autosleep) } : {}) });
+    const { vcpu, memoryMiB, storageGiB, autosleep, lifetime, network } = change;
+    this.specs.set(id, { ...this.specs.get(id), ...(lifetime && { lifetime }), ...(network && { network }) });
+    const sizes = Object.entries({ vcpu, memoryMiB, storageGiB }).filter(([, size]) => size !== undefined);
+    this.set(id, {
+      ...Object.fromEntries(sizes),
+      ...(autosleep ? { autosleepSeconds: parseDuration(autosleep) } : {}),
+    });
     return this.must(id);
   }
 
@@ -178,6 +208,19 @@ export class MemoryPlane implements ControlPlane {
   private onItsWay(id: string, phase: string): void {
     const now = this.machines.get(id)?.phase;
     if (now === "accepted" || now === "placement_pending") this.set(id, { phase });
+  }
+
+  private detailed(view: MachineView): MachineDetails {
+    const { template, cwd, metadata = {}, tags = {}, lifetime, ephemeral } = this.specs.get(view.id) ?? {};
+    return {
+      ...view,
+      metadata,
+      tags,
+      ...(template === undefined ? {} : { template }),
+      ...(cwd === undefined ? {} : { cwd }),
+      ...(lifetime === undefined ? {} : { lifetime }),
+      ...(ephemeral === undefined ? {} : { ephemeral }),
+    };
   }
 
   private must(id: string): MachineView {
