@@ -1,5 +1,12 @@
-import { checkMachine } from "../../../provider/src/machine/check";
+import { checkMachine as check } from "../../../provider/src/machine/check";
+import type { Backend } from "../../../provider/src/controlplane/capabilities";
 import { unknownValue } from "../../../provider/src/hidden";
+
+const checkMachine = (
+  olds: Record<string, unknown>,
+  news: Record<string, unknown>,
+  backend: Backend = "dedalus",
+) => check(olds, news, { backend });
 
 describe("check", () => {
   test("fills in what a machine is and remembers which; how an operation is done is recorded only where it was said", () => {
@@ -57,7 +64,7 @@ describe("check", () => {
       { property: "vcpu", reason: "must be in quarters, such as 0.25, 0.5 or 1" },
       { property: "memoryMiB", reason: "must be a whole number of MiB such as 2048" },
       { property: "autosleep", reason: expect.stringContaining('"soon" is not a duration') as string },
-      { property: "desiredState", reason: 'must be "running" or "sleeping"' },
+      { property: "desiredState", reason: 'must be "running", "sleeping" or "any"' },
       { property: "failure", reason: "failure.retries must be from 0 to 20" },
       { property: "timeouts", reason: 'timeouts.create must be from 1s to 2h, got "3h"' },
       { property: "timeouts", reason: "has no remove" },
@@ -85,5 +92,101 @@ describe("check", () => {
     expect(result.failures).toHaveLength(failures);
     if (failures > 0)
       expect(result.failures[0]?.reason).toMatch(/it has 20 GiB.*replaceOnStorageShrink: true/);
+  });
+});
+
+describe("sizes of a machine that is made from another one", () => {
+  test.each([
+    ["from", { from: { snapshot: "snap_1" } }],
+    ["from, not known yet", { from: { snapshot: unknownValue } }],
+    ["adopt", { adopt: "dm-1" }],
+  ])("%s: those that are not given stay those of the source", (_name, source) => {
+    const { inputs, failures } = checkMachine({}, { ...source, vcpu: 2 }, "local");
+    expect(failures).toEqual([]);
+    expect(inputs).toMatchObject({ vcpu: 2 });
+    expect(inputs).not.toHaveProperty("memoryMiB");
+    expect(inputs).not.toHaveProperty("__defaults");
+  });
+
+  test("when `adopt` is taken out of the program, the machine keeps its size", () => {
+    const olds = { adopt: "dm-1", desiredState: "running" };
+    expect(checkMachine(olds, {}, "local").inputs).toEqual({ desiredState: "running" });
+  });
+});
+
+describe("what a backend cannot do is refused, naming property and backend", () => {
+  const refused = (backend: Backend, args: Record<string, unknown>, olds = {}) =>
+    checkMachine(olds, args, backend).failures.map(({ property }) => property);
+
+  test.each<[Backend, Record<string, unknown>, string[]]>([
+    ["dedalus", { template: "base" }, ["template"]],
+    ["dedalus", { from: { machine: "dm-1" } }, ["from"]],
+    [
+      "dedalus",
+      { env: { A: "b" }, cwd: "/w", metadata: { a: 1 }, lifetime: { timeout: "8h" }, ephemeral: true },
+      ["env", "cwd", "metadata", "lifetime", "ephemeral"],
+    ],
+    ["dedalus", { autoResume: true, beforeReplace: "snapshot" }, ["autoResume", "beforeReplace"]],
+    ["dedalus", { network: { egress: { mode: "deny_all" } } }, ["network"]],
+    ["local", { network: { egress: { mode: "deny_all" } } }, []],
+    ["local", { network: { egress: { mode: "custom", allowCidrs: ["10.0.0.0/8"] } } }, ["network"]],
+    ["local", { network: { allowPublicTraffic: false } }, ["network"]],
+    [
+      "local",
+      { vcpu: 0.25, template: "base", env: { A: "b" }, autosleep: "5m", lifetime: { inactivity: "1h" } },
+      [],
+    ],
+    ["nullspace", { vcpu: 0.25 }, ["vcpu"]],
+    ["nullspace", { from: { snapshot: "snap_1" }, memoryMiB: 512 }, ["memoryMiB"]],
+    [
+      "nullspace",
+      { from: { machine: "mch_1" }, metadata: { a: 1 }, autosleep: "5m" },
+      ["metadata", "autosleep"],
+    ],
+    ["nullspace", { autosleep: "5m", lifetime: { inactivity: "1h" } }, ["autosleep"]],
+    ["nullspace", { autosleep: "5m", lifetime: { then: "destroy", timeout: "1h" } }, ["autosleep"]],
+    [
+      "nullspace",
+      { network: { egress: { mode: "custom", allowCidrs: ["10.0.0.0/8"] }, allowPublicTraffic: false } },
+      [],
+    ],
+  ])("%s: %j", (backend, args, properties) => {
+    expect(refused(backend, args)).toEqual(properties);
+    for (const { reason } of checkMachine({}, args, backend).failures)
+      expect(reason).toContain(`"${backend}"`);
+  });
+
+  test("a wrong setting of the backend does not hide what is wrong with the arguments", () => {
+    expect(check({}, { vcpu: 0.3, template: "x" }, { backend: undefined }).failures).toHaveLength(1);
+  });
+});
+
+describe("arguments that contradict each other", () => {
+  test.each([
+    [{ from: { snapshot: "s", machine: "m" } }, ["from"]],
+    [{ from: {} }, ["from"]],
+    [{ from: { snapshot: "s" }, env: { A: "b" } }, ["env"]],
+    [{ from: { snapshot: "s" }, beforeReplace: "snapshot" }, ["beforeReplace"]],
+    [{ adopt: "dm-1", from: { machine: "m" }, template: "base" }, ["from", "template"]],
+    [{ metadata: { "pulumi:stack": "x" } }, ["metadata"]],
+    [{ ephemeral: true, autoResume: true, lifetime: { then: "sleep" } }, ["lifetime", "autoResume"]],
+    [{ autoResume: true, lifetime: { then: "destroy" } }, ["autoResume"]],
+    [{ env: { "A-B": "c" } }, ["env"]],
+    [{ cwd: "work" }, ["cwd"]],
+    [{ lifetime: { timeout: "0" } }, ["lifetime"]],
+  ])("%j", (args, properties) => {
+    expect(checkMachine({}, args, "local").failures.map(({ property }) => property)).toEqual(properties);
+  });
+
+  test("with beforeReplace, what the snapshot brings cannot change", () => {
+    const olds = { beforeReplace: "snapshot", env: { A: "1" }, vcpu: 1, desiredState: "running" };
+    const news = { ...olds, env: { A: "2" }, vcpu: 2 };
+    expect(checkMachine(olds, news, "local").failures).toEqual([
+      { property: "env", reason: expect.stringContaining("from the snapshot of the old one") as string },
+    ]);
+    expect(checkMachine(olds, news, "nullspace").failures.map(({ property }) => property)).toEqual([
+      "vcpu",
+      "env",
+    ]);
   });
 });

@@ -134,7 +134,7 @@ describe("create", () => {
     expect(text).toContain(
       "phase failed, reason image_missing, retryable: no, last_error: no such image: base-9",
     );
-    expect(text).toContain("revision 4, desired state running, backend memory, request id not given");
+    expect(text).toContain("revision 4, desired state running, backend dedalus, request id not given");
     expect(text).toMatch(
       /seen: accepted at .*Z, placement_pending after 10 ms, starting after 20 ms, failed/,
     );

@@ -10,10 +10,13 @@ test("the reference tells every argument and output, with type, default and what
   expect(args.find((entry) => entry.name === "vcpu")).toMatchObject({
     type: "number",
     default: "1",
-    change: "in place",
+    change: "in place; replaces on nullspace",
   });
+  expect(args.find((entry) => entry.name === "network")?.change).toBe(
+    "`egress`: in place; restarts on local; `allowPublicTraffic`: replaces; `maskRequestHost`: replaces",
+  );
   expect(args.find((entry) => entry.name === "desiredState")).toMatchObject({
-    type: '"running" | "sleeping"',
+    type: '"running" | "sleeping" | "any"',
     default: '"running"',
   });
   expect(args.find((entry) => entry.name === "timeouts")).toMatchObject({

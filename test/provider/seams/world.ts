@@ -7,7 +7,8 @@ import {
   type JournalEntry,
   type SeenState,
 } from "../../../provider/src/journal";
-import { create, InitFailure, read, remove, update } from "../../../provider/src/machine/lifecycle";
+import { InitFailure } from "../../../provider/src/init-failure";
+import { create, read, remove, update } from "../../../provider/src/machine/lifecycle";
 import { removeInterrupted } from "../../../provider/src/machine/interrupted";
 import { sighted } from "../../../provider/src/machine/sighting";
 import { checkMachine } from "../../../provider/src/machine/check";
@@ -45,7 +46,7 @@ export class World {
   /** What the program asks for, as the engine hands it to the provider. */
   inputs(args: Properties = {}, more: Properties = {}): Properties {
     const hidden = { __provider: "loader", __urn: urn, __stackIdentity: "stack-1", ...more };
-    const { inputs, failures } = checkMachine({}, { ...args, ...hidden });
+    const { inputs, failures } = checkMachine({}, { ...args, ...hidden }, { backend: this.plane.backend });
     if (failures.length > 0) throw new Error(JSON.stringify(failures));
     return inputs;
   }
