@@ -65,6 +65,11 @@ export class MemoryPlane implements ControlPlane {
     return [...this.machines.values()].filter((view) => view.phase !== "destroyed");
   }
 
+  /** What the machine was asked for as, with the settings that were changed since. */
+  specOf(id: string): MachineSpec {
+    return this.specs.get(id) ?? {};
+  }
+
   async createMachine(spec: MachineSpec, options: MutationOptions): Promise<MachineView> {
     this.enter("create", options);
     const body = JSON.stringify(spec);

@@ -46,7 +46,11 @@ export class World {
   /** What the program asks for, as the engine hands it to the provider. */
   inputs(args: Properties = {}, more: Properties = {}): Properties {
     const hidden = { __provider: "loader", __urn: urn, __stackIdentity: "stack-1", ...more };
-    const { inputs, failures } = checkMachine({}, { ...args, ...hidden }, { backend: this.plane.backend });
+    const { inputs, failures } = checkMachine(
+      {},
+      { ...args, ...hidden },
+      { backend: this.plane.capabilities.snapshots ? "local" : "dedalus" },
+    );
     if (failures.length > 0) throw new Error(JSON.stringify(failures));
     return inputs;
   }
