@@ -1,6 +1,6 @@
 /**
- * `npm run docs`: writes the resource reference, made from the schema, into the README; with `--check` it only says whether
- * what stands there is up to date.
+ * `npm run docs`: writes docs/reference.md from the schemas of the resources; with `--check` it only says whether what stands
+ * there is up to date.
  */
 import { readFileSync, writeFileSync } from "node:fs";
 import { createRequire } from "node:module";
@@ -9,22 +9,24 @@ import { format } from "prettier";
 import { root } from "../setup/node-modules.mjs";
 
 const require = createRequire(import.meta.url);
-const { machineReference } = require(join(root, "provider/dist/machine/reference.js"));
+const { references } = require(join(root, "provider/dist/references.js"));
+const { changeEffects } = require(join(root, "provider/dist/machine/changes.js"));
 
 const cell = (text) => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 const table = (head, rows) =>
   [head, head.map(() => "---"), ...rows].map((row) => `| ${row.map(cell).join(" | ")} |`).join("\n");
 
-const entries = machineReference();
-const text = [
-  "Arguments:",
+const resourceText = ({ title, summary, entries }) => [
+  `## ${title}`,
+  "",
+  summary,
   "",
   table(
     ["argument", "type", "default", "meaning", "a change"],
     entries
       .filter(({ kind }) => kind === "argument")
       .map((e) => [
-        `\`${e.name}\``,
+        e.required ? `**\`${e.name}\`**` : `\`${e.name}\``,
         `\`${e.type}\``,
         e.default ? `\`${e.default}\`` : "",
         e.description,
@@ -32,30 +34,50 @@ const text = [
       ]),
   ),
   "",
-  "Outputs, besides the arguments:",
-  "",
   table(
     ["output", "type", "meaning"],
     entries
       .filter(({ kind }) => kind === "output")
       .map((e) => [`\`${e.name}\``, `\`${e.type}\``, e.description]),
   ),
+  "",
+];
+
+const words = { "in place": "in place", restart: "restarts", replace: "**replaces**", none: "no change" };
+const effects = [
+  "### What a change of a machine does, by backend",
+  "",
+  "A replacement makes the new machine before it destroys the old one, and the disk is lost, unless `beforeReplace` is " +
+    '`"snapshot"`. A preview says so. What a backend does not have is refused by the preview.',
+  "",
+  table(
+    ["argument", "local", "dedalus", "nullspace"],
+    Object.entries(changeEffects).map(([name, on]) => [
+      `\`${name}\``,
+      words[on.local],
+      words[on.dedalus],
+      words[on.nullspace],
+    ]),
+  ),
+  "",
+];
+
+const text = [
+  "# Resource reference",
+  "",
+  "Made from the schemas by `npm run docs`. Arguments in bold are required. Every argument takes a Pulumi input. Durations are " +
+    'texts such as `"30s"`, `"15m"`, `"7d3h"`, or `"never"`.',
+  "",
+  ...references().flatMap((resource) => [
+    ...resourceText(resource),
+    ...(resource.title === "Machine" ? effects : []),
+  ]),
 ].join("\n");
 
-const file = join(root, "README.md");
-const begin = "<!-- machine reference: begin (npm run docs) -->";
-const end = "<!-- machine reference: end -->";
-const before = readFileSync(file, "utf8");
-const [head, rest] = before.split(begin);
-const tail = rest?.split(end)[1];
-if (tail === undefined) throw new Error(`README.md has lost the lines "${begin}" and "${end}"`);
-const after = await format(`${head}${begin}\n\n${text}\n\n${end}${tail}`, {
-  parser: "markdown",
-  printWidth: 110,
-});
-
+const file = join(root, "docs", "reference.md");
+const after = await format(text, { parser: "markdown", printWidth: 110 });
 if (!process.argv.includes("--check")) writeFileSync(file, after);
-else if (after !== before) {
-  console.error('The resource reference in README.md is not what the schema says: run "npm run docs".');
+else if (after !== readFileSync(file, "utf8")) {
+  console.error('docs/reference.md is not what the schemas say: run "npm run docs".');
   process.exitCode = 1;
 }
