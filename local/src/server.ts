@@ -15,6 +15,7 @@ import { dedalusRoutes } from "./dialects/dedalus/routes";
 import { StatusStreams } from "./dialects/dedalus/status-streams";
 import { nullspaceRoutes, sendError } from "./dialects/nullspace/routes";
 import { nullspaceSockets } from "./dialects/nullspace/sockets/sockets";
+import { ownRoutes } from "./dialects/own/routes";
 import type { ControlPlane } from "./engine/control-plane";
 import type { Faults } from "./faults";
 import { KeyCheck, requireOrganization, requireOwnHost } from "./http-auth";
@@ -28,6 +29,9 @@ export const maxBodyBytes = 1_048_576;
 const publicRoutes = ["/healthz", "/nullspace/healthz", "/nullspace/v1/machines/:id/signed-file"];
 const dedalus = "/dedalus";
 const nullspace = "/nullspace";
+/** Beside what is the control plane's own and no API: its status and the fault script. */
+const own = "/local";
+const ownApi = `${own}/v1`;
 /** A request has to be there completely within this time; uploads of files take their time. */
 const requestTimeoutMs = 300_000;
 /** Connections that are still open so long after the end are cut. */
@@ -102,7 +106,9 @@ export async function serve(app: FastifyInstance, deps: ServerDeps): Promise<num
     if (route?.startsWith(`${dedalus}/`) ?? path.startsWith(`${dedalus}/`)) {
       requireOrganization(request.headers, settings.organizationId);
     }
-    const dialect = [dedalus, nullspace].find((prefix) => path.startsWith(`${prefix}/`));
+    const dialect = path.startsWith(`${ownApi}/`)
+      ? own
+      : [dedalus, nullspace].find((prefix) => path.startsWith(`${prefix}/`));
     if (dialect) await rehearse(deps.faults, request, path.slice(dialect.length), closing.signal);
   });
   app.addHook("onSend", async (request, reply) => {
@@ -138,7 +144,8 @@ export async function serve(app: FastifyInstance, deps: ServerDeps): Promise<num
   });
 
   app.get("/healthz", async () => ({ status: "ok" }));
-  await app.register(adminRoutes(deps), { prefix: "/local" });
+  await app.register(adminRoutes(deps), { prefix: own });
+  await app.register(ownRoutes(deps), { prefix: ownApi });
   await app.register(dedalusRoutes({ ...deps, streams }), { prefix: dedalus });
   await app.register(nullspaceRoutes({ ...deps, streams }), { prefix: nullspace });
   return listen(app, settings);

@@ -49,6 +49,9 @@ export {
   type Open,
   type Phase,
 } from "./dedalus/rules";
+export { LocalClient, type LocalClientOptions } from "./local/client";
+export type { CreateLocalMachineParams, LocalMachines, SetLocalTimeoutParams } from "./local/machines";
+export type { CreateLocalSnapshotParams, LocalSnapshots } from "./local/snapshots";
 export type { Pages } from "./listing";
 export { NullspaceClient, type NullspaceClientOptions } from "./nullspace/client";
 export type {

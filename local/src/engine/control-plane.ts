@@ -116,16 +116,26 @@ export interface RevisionListener {
   (record: MachineRecord): void;
 }
 
-/** A machine to be made. What a snapshot gives (`fromSnapshotId`) is not given here again. */
+/** A machine to be made. What a snapshot (`fromSnapshotId`) gives need not be given here again. */
 export interface NewMachine {
-  /** Required without `fromSnapshotId`, else taken from it. */
-  size?: MachineSize;
+  /** All of it without `fromSnapshotId`; with it, what is not that of the snapshot. A disk is never smaller. */
+  size?: Partial<MachineSize>;
   autosleepSeconds: number;
   traits?: Partial<MachineTraits>;
   /** For every command. May hold secrets: in no record, event or log. */
   env?: Record<string, string>;
   lease?: Partial<Omit<Lease, "timeoutAt">>;
   fromSnapshotId?: string;
+}
+
+/** What of a fork is not as its parent is. */
+export interface ForkChange {
+  /** A disk is never smaller than the parent's. */
+  size?: Partial<MachineSize>;
+  autosleepSeconds?: number;
+  traits?: Partial<MachineTraits>;
+  /** Default: the parent's, begun anew. */
+  lease?: Partial<Omit<Lease, "timeoutAt">>;
 }
 
 export interface MachineFilter {
@@ -137,7 +147,8 @@ export interface MachineFilter {
 }
 
 export interface LeaseChange {
-  timeoutMs: number;
+  /** Null is never. */
+  timeoutMs: number | null;
   timeoutAction?: Lease["timeoutAction"];
 }
 
@@ -145,13 +156,18 @@ export interface LeaseChange {
 export type UseTrigger = "command" | "file" | "terminal" | "port";
 
 export interface Machines {
-  /** @throws Refusal snapshot_not_found, snapshot_not_reusable. */
+  /** @throws Refusal snapshot_not_found, snapshot_not_reusable, storage_shrink. */
   create(spec: NewMachine, request: IdempotentRequest, render: Render<MachineRecord>): Promise<StoredAnswer>;
   /**
    * A new machine with the disk that this one has now; accepted when the disk is kept. Running processes are not
-   * part of it. @throws Refusal machine_not_found, invalid_state, snapshot_failed.
+   * part of it. @throws Refusal machine_not_found, invalid_state, snapshot_failed, storage_shrink.
    */
-  fork(id: string, request: IdempotentRequest, render: Render<MachineRecord>): Promise<StoredAnswer>;
+  fork(
+    id: string,
+    request: IdempotentRequest,
+    render: Render<MachineRecord>,
+    own?: ForkChange,
+  ): Promise<StoredAnswer>;
   /** @throws Refusal machine_not_found. A destroyed machine is found for a day. */
   get(id: string): Promise<MachineRecord>;
   /** Newest first, stable under inserts. */
@@ -206,12 +222,14 @@ export interface Machines {
 export interface Snapshots {
   /**
    * Keeps the disk of a machine that runs or sleeps; resolves when it can be used.
+   * @param own `metadata`: default the machine's
    * @throws Refusal machine_not_found, invalid_state, snapshot_failed.
    */
   create(
     machineId: string,
     request: IdempotentRequest,
     render: (snapshot: SnapshotRecord) => StoredAnswer,
+    own?: { metadata?: Record<string, unknown> },
   ): Promise<StoredAnswer>;
   /** Reusable ones and hibernations. @throws Refusal snapshot_not_found. */
   get(id: string): Promise<SnapshotRecord>;

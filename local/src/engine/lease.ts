@@ -38,7 +38,7 @@ export function leaseFrom(given: Partial<Omit<Lease, "timeoutAt">>): Lease {
 
 /** What a new lease makes of a machine; the same record when nothing differs. @throws Refusal */
 export function lend(machine: MachineRecord, wanted: LeaseChange, at: string): MachineRecord {
-  checkLimit("timeoutMs", wanted.timeoutMs);
+  if (wanted.timeoutMs !== null) checkLimit("timeoutMs", wanted.timeoutMs);
   if (!can("update", machine.phase)) {
     throw new Refusal("invalid_state", `the machine is ${machine.phase}: its timeout means nothing any more`);
   }
@@ -51,7 +51,7 @@ export function lend(machine: MachineRecord, wanted: LeaseChange, at: string): M
     );
   }
   const runs = machine.phase === "running" || lease.timeoutAt !== null;
-  const timeoutAt = runs ? after(at, wanted.timeoutMs) : null;
+  const timeoutAt = runs && wanted.timeoutMs !== null ? after(at, wanted.timeoutMs) : null;
   const same =
     lease.timeoutMs === wanted.timeoutMs &&
     lease.timeoutAction === timeoutAction &&

@@ -7,10 +7,11 @@ import type { MachineRecord, SnapshotRecord } from "./record";
 export const snapshotOf = (
   machine: MachineRecord,
   made: Pick<SnapshotRecord, "id" | "kind" | "createdAt" | "sizeBytes">,
+  metadata: Record<string, unknown> = machine.metadata,
 ): SnapshotRecord => ({
   ...made,
   machineId: machine.id,
-  metadata: machine.metadata,
+  metadata,
   spec: { ...sizeOf(machine), ...traitsOf(machine) },
 });
 

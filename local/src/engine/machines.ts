@@ -4,6 +4,7 @@ import type { ActorKind } from "@pulumi-machines/sdk/nullspace/rules";
 import { setMachineEnv, type Tx } from "../store/store";
 import type { Actors } from "./actors";
 import {
+  type ForkChange,
   type IdempotentRequest,
   type LeaseChange,
   type MachineChange,
@@ -26,7 +27,7 @@ import type { Idempotency } from "./idempotency";
 import { lend } from "./lease";
 import { change, desire, withEgress } from "./machine";
 import { MachineList } from "./machine-list";
-import { newFork, newMachine } from "./new-machine";
+import { newFork, newMachine, sizeFor } from "./new-machine";
 import { specOf } from "./reconciler";
 import type { MachineRecord, MachineTraits, SnapshotRecord } from "./record";
 import { settled } from "./settle";
@@ -75,15 +76,22 @@ export class EngineMachines implements Machines {
     });
   }
 
-  async fork(id: string, request: IdempotentRequest, render: Render<MachineRecord>): Promise<StoredAnswer> {
+  async fork(
+    id: string,
+    request: IdempotentRequest,
+    render: Render<MachineRecord>,
+    own?: ForkChange,
+  ): Promise<StoredAnswer> {
     const parent = await this.actors.get(id);
     return this.parts.idempotency.once(request, async (store) => {
+      // Before a disk is copied for nothing.
+      sizeFor(own?.size, await parent.load());
       const childId = newId();
       return this.parts.snapshots.forFork(
         parent,
         childId,
         async ({ machine, snapshot, facts, env, ready }) => {
-          const child = newFork(childId, machine, snapshot, this.at());
+          const child = newFork(childId, { parent: machine, own }, snapshot, this.at());
           const answer = render(child, true);
           const withIt = async (tx: Tx): Promise<void> => {
             await ready(tx);

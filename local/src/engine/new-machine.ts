@@ -1,11 +1,11 @@
 /** The first record of a machine: made from a size, or from a snapshot. Pure. */
-import { type NewMachine, Refusal } from "./control-plane";
+import { type ForkChange, type NewMachine, Refusal } from "./control-plane";
 import { leaseFrom } from "./lease";
 import type { MachineRecord, MachineSize, MachineTraits, SnapshotRecord } from "./record";
 
 const defaultTraits: MachineTraits = { template: "base", metadata: {}, cwd: null, egress: "allow_all" };
 
-/** @throws Refusal invalid_argument */
+/** @throws Refusal invalid_argument, storage_shrink */
 export function newMachine(
   id: string,
   spec: NewMachine,
@@ -18,7 +18,7 @@ export function newMachine(
   }
   return {
     id,
-    ...sizeFor(spec, snapshot),
+    ...sizeFor(spec.size, snapshot?.spec),
     ...given,
     autosleepSeconds: spec.autosleepSeconds,
     desiredState: "running",
@@ -42,19 +42,26 @@ export function newMachine(
   };
 }
 
-/** A machine as its parent is, on the disk that `snapshot` holds; its lease begins anew. */
-export const newFork = (
+/**
+ * A machine as its parent is, but for what is its own, on the disk that `snapshot` holds; its lease begins anew.
+ * @throws Refusal invalid_argument, storage_shrink
+ */
+export function newFork(
   id: string,
-  parent: MachineRecord,
+  { parent, own = {} }: { parent: MachineRecord; own?: ForkChange | undefined },
   snapshot: SnapshotRecord,
   at: string,
-): MachineRecord => ({
-  ...newMachine(id, { autosleepSeconds: parent.autosleepSeconds }, snapshot, at),
-  lease: { ...parent.lease, timeoutAt: null },
-  reason: "forked",
-  forkedFromId: parent.id,
-  operation: "fork",
-});
+): MachineRecord {
+  const { autosleepSeconds = parent.autosleepSeconds, ...given } = own;
+  const { lease, ...child } = newMachine(id, { ...given, autosleepSeconds }, snapshot, at);
+  return {
+    ...child,
+    lease: own.lease ? lease : { ...parent.lease, timeoutAt: null },
+    reason: "forked",
+    forkedFromId: parent.id,
+    operation: "fork",
+  };
+}
 
 export const sizeOf = ({ vcpu, memoryMiB, storageGiB }: MachineSize): MachineSize => ({
   vcpu,
@@ -69,8 +76,17 @@ export const traitsOf = ({ template, metadata, cwd, egress }: MachineTraits): Ma
   egress,
 });
 
-function sizeFor({ size }: NewMachine, snapshot: SnapshotRecord | undefined): MachineSize {
-  if (snapshot) return sizeOf(snapshot.spec);
-  if (!size) throw new Refusal("invalid_argument", "a machine that is made from no snapshot needs a size");
-  return sizeOf(size);
+/** @throws Refusal invalid_argument, storage_shrink */
+export function sizeFor(wanted: Partial<MachineSize> = {}, source: MachineSize | undefined): MachineSize {
+  const { vcpu = source?.vcpu, memoryMiB = source?.memoryMiB, storageGiB = source?.storageGiB } = wanted;
+  if (vcpu === undefined || memoryMiB === undefined || storageGiB === undefined) {
+    throw new Refusal("invalid_argument", "a machine that is made from no other disk needs a whole size");
+  }
+  if (source && storageGiB < source.storageGiB) {
+    throw new Refusal(
+      "storage_shrink",
+      `a disk never shrinks: what it is made from has ${String(source.storageGiB)} GiB, asked for ${String(storageGiB)}`,
+    );
+  }
+  return { vcpu, memoryMiB, storageGiB };
 }

@@ -21,6 +21,13 @@ export interface SnapshotsHost {
   readonly idempotency: Idempotency;
 }
 
+interface ToTake {
+  actor: MachineActor;
+  kind: "reusable" | "fork";
+  /** Default: the machine's. */
+  metadata?: Record<string, unknown>;
+}
+
 /** A snapshot and the machine as it was when it was taken. */
 interface Taken {
   machine: MachineRecord;
@@ -54,11 +61,12 @@ export class EngineSnapshots implements Snapshots {
     machineId: string,
     request: IdempotentRequest,
     render: (snapshot: SnapshotRecord) => StoredAnswer,
+    own: { metadata?: Record<string, unknown> } = {},
   ): Promise<StoredAnswer> {
     const actor = await this.parts.actors.get(machineId);
     return this.parts.idempotency.once(request, async (store) =>
       this.take(
-        { actor, kind: "reusable" },
+        { actor, kind: "reusable", ...own },
         {
           begun: ({ snapshot }) => [snapshotCreated(snapshot, { status: "requested" })],
           failed: ({ snapshot }, failure) => [snapshotCreated(snapshot, { status: "failed", ...failure })],
@@ -107,11 +115,12 @@ export class EngineSnapshots implements Snapshots {
     await this.turns.take(id, async () => {
       const snapshot = await this.get(id);
       if (snapshot.kind === "hibernation") {
-        throw inUse(`machine ${snapshot.machineId} sleeps on it: wake or destroy the machine instead`);
+        const { machineId } = snapshot;
+        throw inUse(machineId, `machine ${machineId} sleeps on it: wake or destroy the machine instead`);
       }
       const user = await this.userOf(id);
       if (user !== undefined) {
-        throw inUse(`machine ${user} is being made from it: wait until it runs, or destroy it`);
+        throw inUse(user, `machine ${user} is being made from it: wait until it runs, or destroy it`);
       }
       await this.host.db.transaction().execute((tx) => deleteSnapshot(tx, id));
       await this.letGo(id);
@@ -185,11 +194,7 @@ export class EngineSnapshots implements Snapshots {
 
   // ------------------------------------------------------------- inside
 
-  private take<T>(
-    what: { actor: MachineActor; kind: "reusable" | "fork" },
-    ends: Ends,
-    finish: (taken: Whole) => Promise<T>,
-  ): Promise<T> {
+  private take<T>(what: ToTake, ends: Ends, finish: (taken: Whole) => Promise<T>): Promise<T> {
     const taking = this.takeNow(what, ends, finish);
     this.underWay.add(taking);
     const over = () => {
@@ -201,7 +206,7 @@ export class EngineSnapshots implements Snapshots {
 
   /** The machine may go on working meanwhile; what would change its disk as a whole waits for the turn to end. */
   private async takeNow<T>(
-    { actor, kind }: { actor: MachineActor; kind: "reusable" | "fork" },
+    { actor, kind, metadata }: ToTake,
     ends: Ends,
     finish: (taken: Whole) => Promise<T>,
   ): Promise<T> {
@@ -211,7 +216,7 @@ export class EngineSnapshots implements Snapshots {
       const machine = await actor.load();
       if (machine.phase !== "running" && machine.phase !== "sleeping") throw noDiskToKeep(machine);
       const made = { id: newId(), kind, sizeBytes: 0, createdAt: this.host.now().toISOString() };
-      const snapshot = snapshotOf(machine, made);
+      const snapshot = snapshotOf(machine, made, metadata);
       await this.host.lifecycle.transact(async (tx) => {
         await insertSnapshot(tx, snapshot, false);
         return ends.begun?.({ machine, snapshot }) ?? [];
@@ -282,7 +287,8 @@ export class EngineSnapshots implements Snapshots {
   }
 }
 
-const inUse = (why: string): Refusal => new Refusal("snapshot_in_use", `the snapshot is in use: ${why}`);
+const inUse = (machineId: string, why: string): Refusal =>
+  new Refusal("snapshot_in_use", `the snapshot is in use: ${why}`, { details: { machine_id: machineId } });
 
 const noDiskToKeep = (machine: MachineRecord): Refusal =>
   new Refusal(

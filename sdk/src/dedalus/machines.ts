@@ -116,7 +116,7 @@ export class Machines {
   }
 }
 
-const wireSizes = ({
+export const wireSizes = ({
   vcpu,
   memoryMiB,
   storageGiB,

@@ -7,7 +7,7 @@ import { violation } from "../../http-violations";
 /** The vendor's, where a create says nothing. */
 const defaultTimeoutMs = 300_000;
 /** Ten years: a date that every store and client can write. */
-const maxLeaseMs = 10 * 365 * 86_400_000;
+export const maxLeaseMs = 10 * 365 * 86_400_000;
 
 export function leaseViolations(fields: Record<string, unknown>): Violation[] {
   const { on_timeout: onTimeout } = objectIn(fields["lifecycle"]);

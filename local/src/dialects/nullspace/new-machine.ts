@@ -1,7 +1,7 @@
 /** POST /v1/machines: what a create asks for, in the engine's terms. Everything that is wrong is told at once. */
 import { type CreateMachineBody, createMachineRequest } from "@pulumi-machines/sdk/nullspace/wire";
 import type { NewMachine } from "../../engine/control-plane";
-import type { MachineSize } from "../../engine/record";
+import type { MachineSize, MachineTraits } from "../../engine/record";
 import type { Violation } from "../../http-errors";
 import { violation } from "../../http-violations";
 import { createDefaults, type Range, type SizeLimits } from "../../settings";
@@ -49,6 +49,20 @@ export interface CreateCall {
 
 /** @throws WireError 400 with every violation; 404 for a template or snapshot that nothing is called; 501 for what cannot be had here */
 export function newMachine(given: unknown, limits: SizeLimits): CreateCall {
+  const body = createBody(given, limits, snapshotViolations);
+  return {
+    body,
+    spec: body.snapshot_id === undefined ? coldSpec(body, limits) : snapshotSpec(body, body.snapshot_id),
+    warmPool: checkout(body.warm_pool),
+  };
+}
+
+/** @param also what else is wrong with the fields as they were given @throws WireError as `newMachine` */
+export function createBody(
+  given: unknown,
+  limits: SizeLimits,
+  also: (fields: Record<string, unknown>) => Violation[],
+): CreateMachineBody {
   const body = parse(createMachineRequest, given, (fields) => [
     ...sizeViolations("vcpus", fields["vcpus"], wholeRange(limits.vcpu), "vCPUs"),
     ...sizeViolations("memory_mb", fields["memory_mb"], limits.memoryMiB, "MiB"),
@@ -56,17 +70,13 @@ export function newMachine(given: unknown, limits: SizeLimits): CreateCall {
     ...envsViolations("body.envs", fields["envs"]),
     ...cwdViolations(fields["cwd"]),
     ...metadataViolations(fields["metadata"]),
-    ...snapshotViolations(fields),
+    ...also(fields),
     ...leaseViolations(fields),
     ...networkViolations(fields),
     ...warmPoolViolations(fields["warm_pool"]),
   ]);
   refuseMissing(body);
-  return {
-    body,
-    spec: body.snapshot_id === undefined ? coldSpec(body, limits) : snapshotSpec(body, body.snapshot_id),
-    warmPool: checkout(body.warm_pool),
-  };
+  return body;
 }
 
 // ---------------------------------------------------------------- the engine's terms
@@ -75,29 +85,35 @@ function coldSpec(body: CreateMachineBody, limits: SizeLimits): NewMachine {
   return {
     size: sizeOf(body, limits),
     autosleepSeconds: 0,
-    traits: {
-      template: baseTemplate,
-      metadata: body.metadata ?? {},
-      cwd: body.cwd === undefined ? null : normalCwd(body.cwd),
-      egress: egressOf(body),
-    },
+    traits: traitsOf(body),
     env: body.envs ?? {},
     lease: leaseOf(body),
   };
 }
 
+/** Of a machine that is made from the template. */
+export const traitsOf = (body: CreateMachineBody): MachineTraits => ({
+  template: baseTemplate,
+  metadata: body.metadata ?? {},
+  cwd: body.cwd === undefined ? null : normalCwd(body.cwd),
+  egress: egressOf(body),
+});
+
 /** Size, folder, variables and network come from the snapshot; metadata and limits are the new machine's own. */
 function snapshotSpec(body: CreateMachineBody, snapshotId: string): NewMachine {
-  const fromSnapshotId = engineSnapshotId(snapshotId);
-  if (fromSnapshotId === undefined) {
-    throw wireError(404, "snapshot_not_found", `there is no snapshot ${JSON.stringify(snapshotId)}`);
-  }
   return {
-    fromSnapshotId,
+    fromSnapshotId: snapshotNamed(snapshotId),
     autosleepSeconds: 0,
     traits: { metadata: body.metadata ?? {} },
     lease: leaseOf(body),
   };
+}
+
+/** @throws WireError 404 */
+export function snapshotNamed(id: string): string {
+  const found = engineSnapshotId(id);
+  if (found !== undefined) return found;
+  throw wireError(404, "snapshot_not_found", `there is no snapshot ${JSON.stringify(id)}`);
 }
 
 const sizeOf = (body: CreateMachineBody, limits: SizeLimits): MachineSize => ({
@@ -151,7 +167,7 @@ function warmPoolViolations(value: unknown): Violation[] {
 }
 
 /** Every event of a machine repeats it. */
-function metadataViolations(value: unknown): Violation[] {
+export function metadataViolations(value: unknown): Violation[] {
   const bytes = isGiven(value) ? Buffer.byteLength(JSON.stringify(value)) : 0;
   return bytes > maxMetadataBytes
     ? [
