@@ -1,0 +1,45 @@
+/** `pulumi-machines`: a report on a preview, and what looks after a stack. */
+import { readFileSync } from "node:fs";
+import { join } from "node:path";
+import { Command } from "commander";
+import { oneLine } from "./one-line";
+
+/* eslint-disable @typescript-eslint/no-require-imports -- loaded when asked for; import() has no CommonJS resolution */
+const commands: Record<string, () => Command> = {
+  report: () => (require("./report/command") as typeof import("./report/command")).reportCommand(),
+  why: () => (require("./stack/why-command") as { whyCommand(): Command }).whyCommand(),
+  doctor: () => (require("./stack/doctor-command") as { doctorCommand(): Command }).doctorCommand(),
+};
+/* eslint-enable @typescript-eslint/no-require-imports */
+
+function program(named: string | undefined): Command {
+  const cli = new Command("pulumi-machines")
+    .description("Looks after stacks of machines: reports on previews, reasons and repairs")
+    .version(packageVersion())
+    .showHelpAfterError("(--help shows every option)");
+  const one = named === undefined ? undefined : Object.hasOwn(commands, named) ? commands[named] : undefined;
+  for (const command of one ? [one] : Object.values(commands)) {
+    cli.addCommand(command().showHelpAfterError("(--help shows every option)"));
+  }
+  return cli;
+}
+
+function packageVersion(): string {
+  const text = readFileSync(join(__dirname, "..", "package.json"), "utf8");
+  return (JSON.parse(text) as { version: string }).version;
+}
+
+/** Runs the command line. Errors that a user can cause are one line and exit code 1. */
+export async function main(argv: readonly string[]): Promise<void> {
+  // Who closes the other end of the pipe has read enough.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => {
+    if (error.code !== "EPIPE") throw error;
+  });
+  try {
+    await program(argv[2]).parseAsync(argv);
+  } catch (error) {
+    const message = oneLine(error instanceof Error ? error.message : String(error));
+    process.stderr.write(`pulumi-machines: ${message}\n`);
+    process.exitCode = 1;
+  }
+}
