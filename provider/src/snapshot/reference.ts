@@ -1,7 +1,7 @@
 /** The reference of the Snapshot resource, from its schema. */
 import { referenceOf, type ReferenceEntry } from "../reference";
 import { snapshotArgs } from "./args";
-import { changeText } from "./diff";
+import { changeText } from "./changes";
 import { outputDescriptions } from "./state";
 
 export const snapshotReference = (): ReferenceEntry[] =>
