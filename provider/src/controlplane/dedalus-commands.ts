@@ -100,7 +100,7 @@ function outcomeOf(
   if (status === "expired" || errorCode === "EXECUTION_TIMEOUT") {
     return { ...outcome, exitCode: 124, timedOut: true };
   }
-  if (errorCode === "EXECUTION_START_FAILED") {
+  if (errorCode === "COMMAND_NOT_STARTED") {
     // As at a prompt: the words on stderr, and 127.
     const words = `${errorMessage ?? "the program could not be started"}\n`;
     onOutput?.("stderr", words);

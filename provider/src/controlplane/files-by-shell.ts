@@ -22,14 +22,18 @@ const isFolder = 65;
 const isMissing = 66;
 const isDamaged = 67;
 
-const prepare = `[ ! -d "$1" ] || exit ${String(isFolder)}; mkdir -p -- "$2" && : > "$3"`;
-const append = `base64 -d >> "$1"`;
+// Of a write: $1 is the file, $2 its folder, $3 the draft beside it, $4 the hash, $5 the mode.
+const notFolder = `[ ! -d "$1" ] || exit ${String(isFolder)}; `;
+// With a mode to come nobody else reads the draft meanwhile.
+const prepare = `${notFolder}mkdir -p -- "$2" && { [ -z "$5" ] || umask 077; } && : > "$3"`;
+const append = `base64 -d >> "$3"`;
 const publish =
-  `[ "$(sha256sum < "$2" | cut -c1-64)" = "$3" ] || exit ${String(isDamaged)}; ` +
-  `[ -z "$4" ] || chmod -- "$4" "$2" || exit; [ ! -d "$1" ] || exit ${String(isFolder)}; mv -f -- "$2" "$1"`;
-const look = `[ -e "$1" ] || exit ${String(isMissing)}; [ ! -d "$1" ] || exit ${String(isFolder)}; `;
-const hashOf = `${look} sha256sum < "$1" | cut -c1-64`;
-const readPart = `${look} tail -c "+$2" < "$1" | head -c "$3" | base64`;
+  `[ "$(sha256sum < "$3" | cut -c1-64)" = "$4" ] || exit ${String(isDamaged)}; ` +
+  `[ -z "$5" ] || chmod -- "$5" "$3" || exit; ${notFolder}mv -f -- "$3" "$1"`;
+// Of the rest: $1 is the file.
+const look = `[ -e "$1" ] || exit ${String(isMissing)}; ${notFolder}`;
+const hashOf = `${look}sha256sum < "$1" | cut -c1-64`;
+const readPart = `${look}tail -c "+$2" < "$1" | head -c "$3" | base64`;
 const removeAll = `rm -rf -- "$1"`;
 
 export class FilesByShell implements FilePort {
@@ -46,21 +50,20 @@ export class FilesByShell implements FilePort {
   ): Promise<void> {
     const target = named(path);
     const draft = `${target}.${this.newKey().slice(0, 8)}.part`;
-    const run = (script: string, words: readonly string[], stdin?: string) =>
-      this.must(
-        machineId,
-        `write ${path}`,
-        { script, words, ...(stdin === undefined ? {} : { stdin }) },
-        signal,
-      );
+    const hash = createHash("sha256").update(content).digest("hex");
+    const words = [target, posix.dirname(target), draft, hash, mode === undefined ? "" : mode.toString(8)];
+    const run = (script: string, stdin = "") =>
+      this.must(machineId, `write ${path}`, { script, words, stdin }, signal);
+    const chunk = (at: number): string =>
+      Buffer.from(content.subarray(at, at + writeChunkBytes)).toString("base64");
     try {
-      await run(prepare, [target, posix.dirname(target), draft]);
-      for (let at = 0; at < content.length; at += writeChunkBytes) {
-        const chunk = content.subarray(at, at + writeChunkBytes);
-        await run(append, [draft], Buffer.from(chunk).toString("base64"));
+      if (content.length <= writeChunkBytes) {
+        await run(`{ ${prepare} && ${append}; } || exit; ${publish}`, chunk(0));
+        return;
       }
-      const hash = createHash("sha256").update(content).digest("hex");
-      await run(publish, [target, draft, hash, mode === undefined ? "" : mode.toString(8)]);
+      await run(prepare);
+      for (let at = 0; at < content.length; at += writeChunkBytes) await run(append, chunk(at));
+      await run(publish);
     } catch (error) {
       // A machine that is gone, or a signal that has ended the call, leaves nothing to tidy up with.
       if (!signal.aborted) await this.remove(machineId, draft, { signal }).catch(() => undefined);
