@@ -1,5 +1,5 @@
 /** The one line that says it all. Pure. */
-import { errorsOf } from "./diagnostics-text";
+import { errorCount } from "./diagnostics-text";
 import { code } from "./escape";
 import type { Loss, Report, ResourceReport } from "./report";
 
@@ -16,7 +16,7 @@ const words: readonly [ResourceReport["verb"], string][] = [
 /** As plain words: for the JSON and for the title of an issue. */
 export function summaryOf({ outcome, resources, companions, others, diagnostics }: Report): string {
   if (outcome === "error") {
-    return `the preview failed with ${counted(errorsOf(diagnostics).length, "error")}`;
+    return `the preview failed with ${counted(errorCount(diagnostics), "error")}`;
   }
   if (outcome === "no-changes") return "no changes";
   const machines = kindSummary(resources, "machine");

@@ -92,7 +92,7 @@ function driftSection({ drift }: Report, room: { left: number }): string[] {
   const items = drift.map(({ kind, name, gone, changes }) => {
     const lines = changes.flatMap((change) => diffLines(change));
     const what = gone
-      ? " is not there any more"
+      ? " is not there any more."
       : `\n\n${fenced("diff", linesWithin(lines, maxDiffCharacters, "# "))}`;
     return `${kind === "machine" ? "Machine" : "Snapshot"} ${code(name)}${what}`;
   });
@@ -142,8 +142,7 @@ function detailsOf({ kind, name, actions, diff, moreDiff, effects, secrets }: Re
     const effect = effects[change.path] ?? effects[change.path.split(".")[0] ?? ""];
     return diffLines(change, effect === undefined ? "" : remarks[effect]);
   });
-  if (moreDiff > 0)
-    lines.push(`# and ${counted(moreDiff, "more property")}`.replace("propertys", "properties"));
+  if (moreDiff > 0) lines.push(`# … and ${String(moreDiff)} more`);
   if (lines.length === 0)
     lines.push(secrets ? "# no difference that is not secret" : "# no difference in the properties");
   const does = actions.map((action) => printed(action, codeInHtml)).join(", then ");

@@ -120,9 +120,15 @@ export function reportOf(preview: Preview, { backend, project, stack }: ReportOp
     unchanged,
     drift: driftOf(planned),
     ...(failed ? {} : { totals: totalsOf(planned, preview.complete) }),
-    diagnostics: preview.diagnostics,
+    diagnostics: preview.diagnostics.filter((diagnostic) => !saidInTable(diagnostic, reports)),
   };
 }
+
+/** The provider warns of what is lost, for those who read the terminal; here the resource has its own row. */
+const saidInTable = ({ severity, message, urn }: Diagnostic, reports: readonly ResourceReport[]): boolean =>
+  severity === "warning" &&
+  / is (?:replaced|restarted) \(/.test(message) &&
+  reports.some((report) => report.urn === urn && report.dangers.length > 0);
 
 function resourceReport(
   planned: PlannedResource,
