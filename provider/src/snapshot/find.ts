@@ -66,7 +66,7 @@ async function tryGeneration(
   try {
     // The answer may be an old one, repeated: only a fresh look tells whether the snapshot still is.
     view = await patiently(context, () => snapshots.get(id, { signal }));
-    if (known && Date.parse(view.createdAt) < began)
+    if (known && Date.parse(view.createdAt) <= began)
       context.log(`found again: ${id}, of a create that was interrupted`);
     return { view };
   } catch (error) {
