@@ -1,0 +1,76 @@
+/** Output as lines on a terminal: whole ones, masked, and no flood; and the last of them for a failure. */
+import type { Clock } from "../context";
+import { oneLine } from "../one-line";
+import type { Mask } from "./mask";
+
+type Stream = "stdout" | "stderr";
+
+/** What a row of the CLI, and a log of CI, can take. */
+const linesPerSecond = 50;
+const longestLine = 400;
+const tailLines = 20;
+/** A line without an end is shown in pieces of this many characters. */
+const longestUnfinished = 8_192;
+
+export class OutputLines {
+  private readonly unfinished = { stdout: "", stderr: "" };
+  private readonly newest: string[] = [];
+  private windowAt = 0;
+  private inWindow = 0;
+  private skipped = 0;
+
+  constructor(
+    private readonly show: (line: string) => void,
+    private readonly shown: Record<Stream, boolean>,
+    private readonly mask: Mask,
+    private readonly clock: Pick<Clock, "now">,
+  ) {}
+
+  add(stream: Stream, text: string): void {
+    const lines = (this.unfinished[stream] + text).split(/\r?\n/);
+    this.unfinished[stream] = lines.pop() ?? "";
+    if (this.unfinished[stream].length > longestUnfinished) {
+      lines.push(this.unfinished[stream]);
+      this.unfinished[stream] = "";
+    }
+    for (const line of lines) this.line(stream, line);
+  }
+
+  /** The command has ended: what has no line break is a line, too. */
+  end(): void {
+    for (const stream of ["stdout", "stderr"] as const) {
+      if (this.unfinished[stream] !== "") this.line(stream, this.unfinished[stream]);
+      this.unfinished[stream] = "";
+    }
+    this.saySkipped();
+  }
+
+  /** The last lines, both streams in the order in which they came. */
+  tail(): readonly string[] {
+    return this.newest;
+  }
+
+  private line(stream: Stream, text: string): void {
+    const plain = oneLine(this.mask(text));
+    if (plain === "") return;
+    const line = plain.length > longestLine ? `${plain.slice(0, longestLine)}...` : plain;
+    this.newest.push(line);
+    if (this.newest.length > tailLines) this.newest.shift();
+    if (!this.shown[stream]) return;
+    const now = this.clock.now();
+    if (now - this.windowAt >= 1_000) {
+      this.saySkipped();
+      this.windowAt = now;
+      this.inWindow = 0;
+    }
+    this.inWindow += 1;
+    if (this.inWindow > linesPerSecond) this.skipped += 1;
+    else this.show(line);
+  }
+
+  private saySkipped(): void {
+    if (this.skipped === 0) return;
+    this.show(`(${String(this.skipped)} lines are not shown)`);
+    this.skipped = 0;
+  }
+}

@@ -1,0 +1,77 @@
+/** The resource class that a program uses. It only registers; the work is done by the provider (lifecycle.ts). */
+import * as pulumi from "@pulumi/pulumi";
+import type { z } from "zod";
+import { commandLoader, commandType } from "../loader";
+import { propertiesOf } from "../registration";
+import type { commandArgs } from "./args";
+import { outputDescriptions } from "./state";
+
+type Given = z.input<typeof commandArgs>;
+
+/** The arguments of a Command; `machineId` and `create` are required. */
+export type CommandArgs = {
+  [K in keyof Given]: K extends "environment"
+    ? pulumi.Input<Record<string, pulumi.Input<string>>> | undefined
+    : K extends "triggers"
+      ? pulumi.Input<unknown[]> | undefined
+      : pulumi.Input<pulumi.Unwrap<Given[K]>>;
+};
+
+/**
+ * A command in a machine. It runs in the deploy, its output on the terminal line by line, and a non-zero exit fails it.
+ * Secrets among its variables, its standard input and its lines are replaced by `[secret]` in what is shown and kept of the
+ * output; with the option `additionalSecretOutputs: ["stdout", "stderr"]` the output is kept whole, as a secret.
+ *
+ * @example
+ * new Command("install", { machineId: machine.id, create: "apt-get update && apt-get install -y git" });
+ */
+export class Command extends pulumi.CustomResource {
+  declare readonly machineId: pulumi.Output<string>;
+  declare readonly stdout: pulumi.Output<string>;
+  declare readonly stderr: pulumi.Output<string>;
+  declare readonly exitCode: pulumi.Output<number>;
+  /** Milliseconds. */
+  declare readonly durationMs: pulumi.Output<number>;
+  /** False when some of the output is missing; `missing` says what. */
+  declare readonly complete: pulumi.Output<boolean>;
+  declare readonly missing: pulumi.Output<string | undefined>;
+
+  constructor(name: string, args: CommandArgs, opts: pulumi.CustomResourceOptions = {}) {
+    const outputs = Object.keys(outputDescriptions);
+    const keepsSecretOutput = ["stdout", "stderr"].every((output) =>
+      opts.additionalSecretOutputs?.includes(output),
+    );
+    super(
+      commandType,
+      name,
+      {
+        ...propertiesOf({ type: commandType, loader: commandLoader, outputs }, name, args, opts),
+        __secret: secretNames(args),
+        __keepsSecretOutput: keepsSecretOutput ? true : undefined,
+      },
+      opts,
+    );
+  }
+}
+
+/** Which arguments, and which variables, the program gave as secrets: the provider sees plain values. */
+async function secretNames(args: CommandArgs): Promise<string[] | undefined> {
+  const single = (["create", "update", "delete", "stdin"] as const).map(
+    (name) => [name, args[name]] as const,
+  );
+  const { environment } = args;
+  const isPlainMap =
+    typeof environment === "object" &&
+    !pulumi.Output.isInstance(environment) &&
+    !(environment instanceof Promise);
+  const variables: (readonly [string, unknown])[] = isPlainMap
+    ? Object.entries(environment).map(([name, value]) => [`environment.${name}`, value] as const)
+    : [["environment", environment] as const];
+  const names = await Promise.all(
+    [...single, ...variables].map(async ([name, value]) =>
+      value !== undefined && (await pulumi.isSecret(pulumi.output(value))) ? [name] : [],
+    ),
+  );
+  const found = names.flat();
+  return found.length > 0 ? found : undefined;
+}
