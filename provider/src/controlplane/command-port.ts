@@ -1,5 +1,5 @@
 /** What the resources need to run commands in machines. */
-import type { MutationOptions } from "./port";
+import type { CallOptions, MutationOptions } from "./port";
 
 export interface CommandSpec {
   /** The program and its arguments; no shell is added. */
@@ -28,6 +28,18 @@ export interface CommandOutcome {
   timedOut?: boolean;
 }
 
+/** A command that the service knows of, whoever ran it. Without its arguments, variables and output: they may be secret. */
+export interface CommandView {
+  id: string;
+  /** Name of the program, such as "node". */
+  program: string;
+  /** In words: "running", "exit code 0". */
+  outcome: string;
+  /** ISO 8601; undefined where the service tells no times. */
+  startedAt?: string;
+  endedAt?: string;
+}
+
 export interface CommandPort {
   /**
    * Runs a command to its end, over connections that break. A sleeping machine is woken by it where the backend does so.
@@ -36,4 +48,6 @@ export interface CommandPort {
    *   or how it ended
    */
   run(machineId: string, spec: CommandSpec, options: CommandOptions): Promise<CommandOutcome>;
+  /** The commands that the service knows, in no order, ended ones as long as it keeps them. @throws MachineGoneError */
+  list?(machineId: string, options: CallOptions): AsyncIterable<CommandView>;
 }

@@ -1,8 +1,9 @@
 /** Commands over the executions of Dedalus Cloud Services: one execution for a key, over connections that break. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { DedalusClient, RunResult } from "@pulumi-machines/sdk";
-import type { CommandOptions, CommandOutcome, CommandPort, CommandSpec } from "./command-port";
-import { RefusedError } from "./port";
+import type { DedalusClient, Execution, RunResult } from "@pulumi-machines/sdk";
+import { programOf } from "./command-names";
+import type { CommandOptions, CommandOutcome, CommandPort, CommandSpec, CommandView } from "./command-port";
+import { RefusedError, type CallOptions } from "./port";
 import { translateError } from "./translate";
 
 type Stream = "stdout" | "stderr";
@@ -31,6 +32,15 @@ export class DedalusCommands implements CommandPort {
         await sleep(pause, undefined, { signal: options.signal }).catch(() => undefined);
         // Also for an abort during the pause: the client then cancels the command, and throws the signal's reason.
       }
+    }
+  }
+
+  async *list(machineId: string, { signal }: CallOptions): AsyncGenerator<CommandView, void> {
+    try {
+      for await (const execution of this.client.executions.list(machineId, {}, { signal }))
+        yield viewOf(execution);
+    } catch (error) {
+      throw translateError(error, { machineId, hint: this.hint });
     }
   }
 
@@ -132,3 +142,23 @@ function missingOf(
 
 const spanOf = (from: string, to: string | undefined): number =>
   to === undefined ? 0 : Math.max(0, Date.parse(to) - Date.parse(from));
+
+function viewOf({
+  executionId,
+  command,
+  status,
+  exitCode,
+  errorCode,
+  createdAt,
+  startedAt,
+  completedAt,
+}: Execution): CommandView {
+  const how = exitCode === undefined ? status : `exit code ${String(exitCode)}`;
+  return {
+    id: executionId,
+    program: programOf(command[0] ?? ""),
+    outcome: errorCode === undefined ? how : `${how} (${errorCode})`,
+    startedAt: startedAt ?? createdAt,
+    ...(completedAt === undefined ? {} : { endedAt: completedAt }),
+  };
+}

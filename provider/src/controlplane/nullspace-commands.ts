@@ -1,8 +1,9 @@
 /** Commands over the Nullspace API: followed over connections that break, each byte once, and what is missing is said. */
 import { CommandError, type CommandStream, type NullspaceClient } from "@pulumi-machines/sdk";
-import type { CommandOptions, CommandOutcome, CommandPort, CommandSpec } from "./command-port";
+import { programOf } from "./command-names";
+import type { CommandOptions, CommandOutcome, CommandPort, CommandSpec, CommandView } from "./command-port";
 import type { MachineIds } from "./nullspace-ids";
-import { RefusedError } from "./port";
+import { RefusedError, type CallOptions } from "./port";
 import { translateError } from "./translate";
 
 /** Of one stream, in characters; the newest are kept. */
@@ -69,6 +70,18 @@ export class NullspaceCommands implements CommandPort {
           timedOut: true,
         };
       }
+      throw translateError(error, { machineId, hint: this.hint });
+    }
+  }
+
+  /** This API tells no times, and an exit code only with all of the output. */
+  async *list(machineId: string, { signal }: CallOptions): AsyncGenerator<CommandView, void> {
+    try {
+      const processes = await this.client.commands.list(this.ids.toWire(machineId), { signal });
+      for (const { pid, command, running } of processes) {
+        yield { id: String(pid), program: programOf(command), outcome: running ? "running" : "ended" };
+      }
+    } catch (error) {
       throw translateError(error, { machineId, hint: this.hint });
     }
   }

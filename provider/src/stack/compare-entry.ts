@@ -1,0 +1,72 @@
+/** How a machine differs from what the state says of it, by the rules of a refresh. Pure. */
+import { isDeepStrictEqual } from "node:util";
+import { parseDuration } from "@pulumi-machines/sdk/duration";
+import type { MachineDetails, MachineView } from "../controlplane/port";
+import { driftedInputs, lineageOf, stateOf } from "../machine/state";
+import type { Entry } from "./stack-state";
+
+type Properties = Record<string, unknown>;
+
+const sizes = { vcpu: "vCPUs", memoryMiB: "MiB of memory", storageGiB: "GiB of disk" } as const;
+const limits = ["timeout", "inactivity", "deleteAfterSleeping"] as const;
+
+export interface Drift {
+  /** "2 vCPUs and not 1". */
+  sizes: string[];
+  /** "autosleep 30m and not 15m", "lifetime.timeout 2h and not 8h". */
+  settings: string[];
+  /** The desired state that it has, where that is another one. */
+  desire?: { has: string; asked: string };
+}
+
+export function driftOf(view: MachineView | MachineDetails, entry: Entry): Drift {
+  const before = entry.outputs;
+  const after = stateOf(view, before, lineageOf(before));
+  const drifted = driftedInputs(before, after) ?? {};
+  const differs = (name: string): boolean => name in drifted && before[name] !== after[name];
+  const drift: Drift = {
+    sizes: Object.entries(sizes)
+      .filter(([name]) => differs(name))
+      .map(([name, unit]) => `${String(after[name])} ${unit} and not ${String(before[name])}`),
+    settings: differs("autosleep")
+      ? [`autosleep ${textOf(after.autosleep)} and not ${textOf(before.autosleep)}`]
+      : [],
+  };
+  if (differs("desiredState")) {
+    drift.desire = { has: String(after.desiredState), asked: String(before.desiredState) };
+  }
+  if ("lifetime" in view || "metadata" in view) drift.settings.push(...lifetimeDrift(view, before.lifetime));
+  return drift;
+}
+
+export const isDrift = ({ sizes: sized, settings, desire }: Drift): boolean =>
+  sized.length + settings.length > 0 || desire !== undefined;
+
+/** Only what the program asked for: the rest is the service's own choice. */
+function lifetimeDrift({ lifetime = {} }: Pick<MachineDetails, "lifetime">, asked: unknown): string[] {
+  if (typeof asked !== "object" || asked === null) return [];
+  const wanted = asked as Properties;
+  const lines = limits
+    .filter((name) => wanted[name] !== undefined && !sameSpan(wanted[name], lifetime[name]))
+    .map((name) => `lifetime.${name} ${textOf(lifetime[name])} and not ${textOf(wanted[name])}`);
+  const { then } = wanted;
+  if (then !== undefined && lifetime.then !== undefined && !isDeepStrictEqual(then, lifetime.then)) {
+    lines.push(`lifetime.then ${textOf(lifetime.then)} and not ${textOf(then)}`);
+  }
+  return lines;
+}
+
+/** None is never. */
+function sameSpan(one: unknown, other: unknown): boolean {
+  const seconds = (text: unknown): number | undefined => {
+    if (text === undefined) return 0;
+    try {
+      return typeof text === "string" ? parseDuration(text) : undefined;
+    } catch {
+      return undefined; // Written by another version: it is simply different.
+    }
+  };
+  return seconds(one) === seconds(other);
+}
+
+const textOf = (value: unknown): string => (typeof value === "string" ? value : "none");
