@@ -6,7 +6,13 @@ import { userStateFolder } from "../create-journal";
 
 export const startHint = "Start one with: npx machines-local start --detach";
 
-const endpointSchema = z.looseObject({ dedalus: z.string(), apiKey: z.string(), pid: z.number().optional() });
+const endpointSchema = z.looseObject({
+  url: z.string(),
+  dedalus: z.string(),
+  nullspace: z.string(),
+  apiKey: z.string(),
+  pid: z.number().optional(),
+});
 export type LocalEndpoint = z.infer<typeof endpointSchema>;
 
 /** No embedded control plane can be used; the message says how to start one. */
