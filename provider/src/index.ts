@@ -1,2 +1,3 @@
 export { Machine, type MachineArgs } from "./machine/resource";
-export { machineReference, type ReferenceEntry } from "./machine/reference";
+export { machineReference } from "./machine/reference";
+export type { ReferenceEntry } from "./reference";

@@ -1,6 +1,7 @@
 /** The resource class that a program uses. It only registers; the work is done by the provider (lifecycle.ts). */
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
+import type { ArgsOf } from "../inputs";
 import { commandLoader, commandType } from "../loader";
 import { propertiesOf } from "../registration";
 import type { commandArgs } from "./args";
@@ -9,13 +10,7 @@ import { outputDescriptions } from "./state";
 type Given = z.input<typeof commandArgs>;
 
 /** The arguments of a Command; `machineId` and `create` are required. */
-export type CommandArgs = {
-  [K in keyof Given]: K extends "environment"
-    ? pulumi.Input<Record<string, pulumi.Input<string>>> | undefined
-    : K extends "triggers"
-      ? pulumi.Input<unknown[]> | undefined
-      : pulumi.Input<pulumi.Unwrap<Given[K]>>;
-};
+export type CommandArgs = ArgsOf<Given>;
 
 /**
  * A command in a machine. It runs in the deploy, its output on the terminal line by line, and a non-zero exit fails it.

@@ -16,6 +16,7 @@ import { passes } from "./machine-filter";
 import { NullspaceCommands } from "./nullspace-commands";
 import { NullspaceEvents } from "./nullspace-events";
 import { NullspaceFiles } from "./nullspace-files";
+import { NullspaceSnapshots } from "./nullspace-snapshots";
 import { NullspaceWebhooks } from "./nullspace-webhooks";
 import {
   MachineGoneError,

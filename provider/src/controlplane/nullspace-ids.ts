@@ -1,7 +1,7 @@
 /** The names of a machine: as the port has them, and as the Nullspace API that is spoken to has them. Pure. */
 export interface MachineIds {
-  toWire(id: string): string;
-  fromWire(id: string): string;
+  readonly toWire: (id: string) => string;
+  readonly fromWire: (id: string) => string;
 }
 
 /** Of a Nullspace service: one name. */

@@ -4,6 +4,7 @@ import { SettingsError, type Settings } from "../settings";
 import { DedalusControlPlane } from "./dedalus";
 import { readEndpointFile, startHint } from "./endpoint-file";
 import { LocalControlPlane } from "./local";
+import { NullspaceControlPlane } from "./nullspace";
 import type { ControlPlane } from "./port";
 
 /**
@@ -26,7 +27,7 @@ function open(settings: Settings, env: NodeJS.ProcessEnv): ControlPlane {
     ...(endpoint === undefined ? {} : { baseUrl: endpoint }),
     ...(apiKey === undefined ? {} : { apiKey }),
   };
-  if (backend === "nullspace") throw new SettingsError('the backend "nullspace" is being built');
+  if (backend === "nullspace") return new NullspaceControlPlane({ backend, ...given });
   return new DedalusControlPlane({
     backend,
     ...given,

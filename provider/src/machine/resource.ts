@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { defaultJournal } from "../create-journal";
 import { createKey } from "../identity";
+import type { ArgsOf } from "../inputs";
 import { machineLoader, machineType } from "../loader";
 import { stackIdentity } from "../stack-identity";
 import type { machineArgs } from "./args";
@@ -11,7 +12,7 @@ import { outputDescriptions } from "./state";
 type Given = z.input<typeof machineArgs>;
 
 /** The arguments of a Machine; all of them have defaults. */
-export type MachineArgs = { [K in keyof Given]: pulumi.Input<pulumi.Unwrap<Given[K]> | undefined> };
+export type MachineArgs = ArgsOf<Given>;
 
 /**
  * A machine. `pulumi up` returns when it is in its desired state, and says why when it does not get there.

@@ -13,6 +13,8 @@ export interface WatchService {
   /** Silence after which a stream counts as dead, in milliseconds. */
   silenceMs: number;
   get(options: CallOptions): Promise<Machine>;
+  /** Called where the service has no status stream; default the machine is read again and again. Never resolves. */
+  noStream?(options: CallOptions): Promise<never>;
 }
 
 export type ConnectionEnd =

@@ -47,7 +47,10 @@ export async function* watchMachine(
       signal.throwIfAborted();
       const before = progress.count;
       const end = yield* followStream(service, machineId, progress, signal);
-      if (end.kind === "noStream") return yield* poll(service, machineId, progress, signal);
+      if (end.kind === "noStream") {
+        await service.noStream?.({ signal });
+        return yield* poll(service, machineId, progress, signal);
+      }
       const moved = progress.count > before;
       if (moved) failures = 0;
       const reached = end.kind !== "dropped" || end.reached;

@@ -26,8 +26,11 @@ import {
   type MachineListing,
 } from "./machine-list";
 import { createBody, egressBody, type CreateMachineParams, type EgressPolicy } from "./machine-params";
+import type { WatchOptions } from "../dedalus/watch";
+import type { Machine as MachineStatusView } from "../dedalus/wire";
 import { recoveryRetry } from "./retry";
 import type { TimeoutAction } from "./rules";
+import { watchStatus } from "./status-stream";
 import { timeLimits } from "./time-limits";
 import {
   createMachineRequest,
@@ -180,6 +183,15 @@ export class Machines {
     return startKeepAlive(this.context.deps, options, (signal) =>
       this.setTimeout(machineId, options, { signal }),
     );
+  }
+
+  /**
+   * A machine's status as it changes, until it has settled, where the service has such a stream (an extension): with phases,
+   * reasons and revisions, over dropped connections, none lost or repeated.
+   * @throws NotImplementedError `no_status_stream` where the service has none · NotFoundError
+   */
+  watchStatus(machineId: string, options: WatchOptions = {}): AsyncGenerator<MachineStatusView, void> {
+    return watchStatus(this.context, machineId, (call) => this.get(machineId, call), options);
   }
 
   /** The last measurements. */
