@@ -70,7 +70,8 @@ export class LocalControlPlane implements ControlPlane {
     this.files = new NullspaceFiles(this.nullspace, ids, unreachableHint);
     this.webhooks = new NullspaceWebhooks(this.nullspace, unreachableHint);
     this.events = new NullspaceEvents(this.nullspace, ids, unreachableHint);
-    this.snapshots = new LocalSnapshots(this.own, this.nullspace, unreachableHint);
+    const others = new NullspaceSnapshots(this.nullspace, ids, unreachableHint);
+    this.snapshots = new LocalSnapshots(this.own, others, unreachableHint);
   }
 
   createMachine(spec: MachineSpec, options: MutationOptions): Promise<MachineView> {
