@@ -1,3 +1,6 @@
 export { Machine, type MachineArgs } from "./machine/resource";
+export { Command, type CommandArgs } from "./command/resource";
+export { File, type FileArgs } from "./file/resource";
+export { Snapshot, type SnapshotArgs } from "./snapshot/resource";
 export { machineReference } from "./machine/reference";
 export type { ReferenceEntry } from "./reference";

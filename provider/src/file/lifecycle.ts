@@ -1,0 +1,115 @@
+/** What Pulumi asks of a file, without Pulumi's types. To write a file twice is to write it once: nothing is ever doubled. */
+import type { Context } from "../context";
+import { MachineGoneError } from "../controlplane/port";
+import { messageOf } from "../failure-report";
+import { spanOf } from "../history";
+import { oneLine } from "../one-line";
+import { patiently } from "../patience";
+import type { Properties, ResourceCore } from "../shell";
+import { allowedMsOf } from "../timeouts";
+import { filesIn, removeFiles, type Files } from "./archive";
+import { fileArgs, timeouts, type FileInputs } from "./args";
+import { checkFile } from "./check";
+import { diffFile, mustWrite } from "./diff";
+import { archiveHash } from "./hash";
+import { stateOf } from "./state";
+import { whileAwake, write } from "./write";
+
+const inputsOf = (properties: Properties): FileInputs =>
+  fileArgs.parse(Object.fromEntries(Object.entries(properties).filter(([name]) => name in fileArgs.shape)));
+
+const filesOf = (state: Properties): Files =>
+  typeof state.__files === "object" && state.__files !== null ? (state.__files as Files) : {};
+
+async function put(context: Context, news: Properties, before: Files): Promise<Properties> {
+  const inputs = inputsOf(news);
+  try {
+    return stateOf(news, await write(context, inputs, String(news.hash), before));
+  } catch (error) {
+    const why = context.signal.aborted
+      ? `it took longer than ${spanOf(context.allowedMs)} (timeouts)`
+      : error instanceof MachineGoneError
+        ? `the machine does not exist any more: "pulumi refresh" takes this file out of the stack`
+        : oneLine(messageOf(error));
+    throw new Error(
+      `file "${context.name}" could not be put at ${inputs.path} of machine ${inputs.machineId}: ${why}`,
+      { cause: error },
+    );
+  }
+}
+
+async function update(
+  context: Context,
+  _id: string,
+  olds: Properties,
+  news: Properties,
+): Promise<Properties> {
+  if (mustWrite(olds, news)) return put(context, news, filesOf(olds));
+  return stateOf(news, { size: Number(olds.size), ...("__files" in olds ? { files: filesOf(olds) } : {}) });
+}
+
+/** A machine that sleeps is not woken to be looked at: its disk sleeps, too. */
+async function read(
+  context: Context,
+  _id: string,
+  state: Properties,
+): Promise<{ props: Properties; inputs?: Properties } | undefined> {
+  const { machineId, path } = state as { machineId: string; path: string };
+  const { controlPlane, signal } = context;
+  try {
+    const { phase } = await patiently(context, () => controlPlane.getMachine(machineId, { signal }));
+    if (phase === "destroyed") return undefined;
+    if (phase !== "running") return { props: state };
+    const hash = await patiently(context, () => hashNow(context, machineId, path, state));
+    if (hash === undefined) {
+      context.warn(`file "${context.name}": ${path} is not in machine ${machineId} any more`);
+      return undefined;
+    }
+    if (hash === state.hash) return { props: state };
+    context.warn(`file "${context.name}": ${path} in machine ${machineId} was changed outside of Pulumi`);
+    return { props: { ...state, hash } };
+  } catch (error) {
+    if (error instanceof MachineGoneError) return undefined;
+    throw error;
+  }
+}
+
+async function hashNow(
+  context: Context,
+  machineId: string,
+  path: string,
+  state: Properties,
+): Promise<string | undefined> {
+  const { controlPlane, signal } = context;
+  if (state.__files === undefined) return controlPlane.files.hash(machineId, path, { signal });
+  const names = Object.keys(filesOf(state));
+  if (names.length === 0) return String(state.hash);
+  const found = await filesIn(context, machineId, path, names);
+  return Object.keys(found).length === 0 ? undefined : archiveHash(Object.entries(found));
+}
+
+async function remove(context: Context, _id: string, state: Properties): Promise<void> {
+  const { machineId, path } = state as { machineId: string; path: string };
+  const { controlPlane, signal } = context;
+  try {
+    await whileAwake(context, machineId, () =>
+      state.__files === undefined
+        ? controlPlane.files.remove(machineId, path, { signal })
+        : removeFiles(context, machineId, path, Object.keys(filesOf(state))),
+    );
+  } catch (error) {
+    if (!(error instanceof MachineGoneError)) throw error;
+    context.log(`nothing to remove: machine ${machineId} does not exist any more`);
+  }
+}
+
+export const core: ResourceCore = {
+  noun: "file",
+  check: (_olds, news) => checkFile(news),
+  diff: diffFile,
+  create: async (context, news) => ({ id: context.newKey(), outs: await put(context, news, {}) }),
+  read,
+  update,
+  remove,
+  allowedMs: (properties, operation) => allowedMsOf(timeouts, properties, operation),
+};

@@ -1,0 +1,59 @@
+/** Puts the content into the machine. */
+import { readFileSync } from "node:fs";
+import type { Context } from "../context";
+import { RefusedError } from "../controlplane/port";
+import { awaken } from "../command/awaken";
+import { patiently } from "../patience";
+import { removeFiles, tarOf, unpack, type Files } from "./archive";
+import type { FileInputs } from "./args";
+import { archiveHash, fileHash } from "./hash";
+import type { Written } from "./state";
+
+/** @param before Of an archive: the files that an earlier one has put there. */
+export async function write(
+  context: Context,
+  inputs: FileInputs,
+  hash: string,
+  before: Files,
+): Promise<Written> {
+  const { machineId, path, content } = inputs;
+  if (content.kind === "archive") {
+    const { tar, files, size } = await tarOf(content.entries);
+    mustBe(archiveHash(Object.entries(files)), hash, path);
+    await whileAwake(context, machineId, async () => {
+      await unpack(context, machineId, path, tar);
+      await removeFiles(
+        context,
+        machineId,
+        path,
+        Object.keys(before).filter((name) => !(name in files)),
+      );
+    });
+    return { size, files };
+  }
+  const bytes = content.kind === "text" ? Buffer.from(content.text) : readFileSync(content.path);
+  mustBe(fileHash(bytes), hash, path);
+  const mode = inputs.mode === undefined ? {} : { mode: parseInt(inputs.mode, 8) };
+  const { signal } = context;
+  await whileAwake(context, machineId, () =>
+    context.controlPlane.files.write(machineId, path, bytes, { signal, ...mode }),
+  );
+  return { size: bytes.length };
+}
+
+/** What is written is what the preview has shown. */
+function mustBe(found: string, wanted: string, path: string): void {
+  if (found === wanted) return;
+  throw new Error(`what is to be put at ${path} has changed while it was deployed: run "pulumi up" again`);
+}
+
+/** Writing the same again is safe, so that passing refusals are waited out; a sleeping machine is woken. */
+export async function whileAwake<T>(context: Context, machineId: string, work: () => Promise<T>): Promise<T> {
+  try {
+    return await patiently(context, work);
+  } catch (error) {
+    if (!(error instanceof RefusedError) || error.code !== "INVALID_STATE") throw error;
+    await awaken(context, machineId);
+    return patiently(context, work);
+  }
+}
