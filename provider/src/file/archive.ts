@@ -37,7 +37,7 @@ export async function tarOf(entries: readonly Entry[]): Promise<{ tar: Buffer; f
     const names = (await readdir(folder)).map((name) => `./${name}`);
     const chunks: Buffer[] = [];
     if (names.length > 0) {
-      for await (const chunk of create({ cwd: folder, portable: true }, names)) chunks.push(chunk as Buffer);
+      for await (const chunk of create({ cwd: folder, portable: true }, names)) chunks.push(chunk);
     }
     return { tar: Buffer.concat(chunks), files, size };
   } finally {

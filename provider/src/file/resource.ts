@@ -33,7 +33,7 @@ export class File extends pulumi.CustomResource {
   constructor(name: string, args: FileArgs, opts: pulumi.CustomResourceOptions = {}) {
     const { content, ...rest } = args;
     // As secret as the content is, both of them.
-    const resolved = pulumi.output(content).apply((known) => resolveContent(known as Content));
+    const resolved = pulumi.output(content).apply((known) => resolveContent(known));
     const given = { ...rest, content: resolved.source, hash: resolved.hash };
     super(
       fileType,
