@@ -12,14 +12,19 @@ const commands: Record<string, () => Command> = {
 };
 /* eslint-enable @typescript-eslint/no-require-imports */
 
-function program(named: string | undefined): Command {
+const more = "(--help shows every option)";
+
+/** Only the command that is asked for is loaded; for the help, all of them. */
+function program(asked: string | undefined): Command {
   const cli = new Command("pulumi-machines")
-    .description("Looks after stacks of machines: reports on previews, reasons and repairs")
+    .description(
+      "Looks after stacks of machines: what a preview does, why a machine is as it is, and repairs",
+    )
     .version(packageVersion())
-    .showHelpAfterError("(--help shows every option)");
-  const one = named === undefined ? undefined : Object.hasOwn(commands, named) ? commands[named] : undefined;
-  for (const command of one ? [one] : Object.values(commands)) {
-    cli.addCommand(command().showHelpAfterError("(--help shows every option)"));
+    .showHelpAfterError(more);
+  const named = asked !== undefined && Object.hasOwn(commands, asked) ? commands[asked] : undefined;
+  for (const make of named ? [named] : Object.values(commands)) {
+    cli.addCommand(make().showHelpAfterError(more));
   }
   return cli;
 }
@@ -38,8 +43,9 @@ export async function main(argv: readonly string[]): Promise<void> {
   try {
     await program(argv[2]).parseAsync(argv);
   } catch (error) {
-    const message = oneLine(error instanceof Error ? error.message : String(error));
-    process.stderr.write(`pulumi-machines: ${message}\n`);
+    process.stderr.write(
+      `pulumi-machines: ${oneLine(error instanceof Error ? error.message : String(error))}\n`,
+    );
     process.exitCode = 1;
   }
 }

@@ -1,19 +1,33 @@
 /**
  * Reports on real previews. RECORD=1 also keeps the previews as the recordings that the quick tests in
- * test/provider/report read: RECORD=1 npm run jest -- test/e2e/report.test.ts
+ * test/provider/report read: RECORD=1 npm run jest -- test/e2e/report.test.ts, then the same of test/provider/report, for the
+ * golden files, and prettier on the recordings.
  */
 import { mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { previewOf, reportIn, type Ran } from "./support/report-run";
+import { linkWithCommands, previewOf, reportIn, run, type Ran } from "./support/report-run";
 import { repository, Stack, type Machines } from "./support/stack";
+
+// eslint-disable-next-line @typescript-eslint/no-require-imports -- it has no types of its own
+const { load } = require("js-yaml") as { load(text: string): unknown };
+
+interface Workflow {
+  jobs: Record<string, { steps: { id?: string; run?: string }[] }>;
+}
 
 jest.setTimeout(240_000);
 const small = { vcpu: 0.25, memoryMiB: 256, storageGiB: 1 };
 const recordings = join(repository, "test", "provider", "report", "recordings");
 
 describe("a report on a real preview", () => {
-  const stack = new Stack();
+  const stack = new Stack("null", linkWithCommands);
   const { plane } = stack;
+  const inRunner = {
+    STACK: "dev",
+    RUNNER_TEMP: join(stack.folder, "tmp"),
+    GITHUB_OUTPUT: join(stack.folder, "output"),
+    GITHUB_STEP_SUMMARY: join(stack.folder, "summary"),
+  };
   const programFile = join(stack.project, "program.cjs");
   const program = readFileSync(programFile, "utf8");
 
@@ -127,6 +141,30 @@ describe("a report on a real preview", () => {
     expect((await reportIn(stack, ["--stack", "dev", "--exit-zero"])).code).toBe(0);
   });
 
+  test("the script and the workflow of examples/ci make the same report", async () => {
+    const examples = join(repository, "examples", "ci");
+    const place = { cwd: stack.project, env: { ...stack.env, ...inRunner } };
+    const shell = await run("sh", [join(examples, "preview.sh"), "dev"], place);
+    expect(shell).toMatchObject({ code: 3, err: "" });
+    const markdown = readFileSync(join(stack.project, "report.md"), "utf8");
+    expect(shell.out).toBe(markdown);
+    expect(JSON.parse(readFileSync(join(stack.project, "report.json"), "utf8"))).toMatchObject({
+      outcome: "destructive",
+    });
+    const agreed = await run("sh", [join(examples, "preview.sh"), "dev"], {
+      ...place,
+      env: { ...place.env, MAY_BE_LOST: "1" },
+    });
+    expect(agreed).toEqual({ code: 0, out: "", err: "" });
+
+    const { jobs } = load(readFileSync(join(examples, "machines.yml"), "utf8")) as Workflow;
+    const script = jobs.preview?.steps.find(({ id }) => id === "report")?.run ?? "";
+    const step = await run("bash", ["--noprofile", "--norc", "-e", "-c", script], place);
+    expect(step).toEqual({ code: 0, out: "", err: "" });
+    expect(readFileSync(inRunner.GITHUB_OUTPUT, "utf8")).toBe("code=3\n");
+    expect(readFileSync(inRunner.GITHUB_STEP_SUMMARY, "utf8")).toBe(markdown);
+  });
+
   test("shows what a check refuses", async () => {
     const { code, out } = await reported("check-failure", { web: { args: { ...small, vcpu: 0.3 } } });
     expect(code).toBe(1);
@@ -168,6 +206,20 @@ describe("a report on a real preview", () => {
     expect(out).toContain('- autosleep: "never"\n+ autosleep: [secret]');
   });
 
+  test("hides a secret that a check refuses, which Pulumi itself does not", async () => {
+    writeFileSync(
+      programFile,
+      `const pulumi = require("@pulumi/pulumi");
+       const { Machine } = require("pulumi-machines");
+       new Machine("web", { autosleep: pulumi.secret("hunter2") });`,
+    );
+    const { code, out } = await reported("secret-refused", undefined);
+    writeFileSync(programFile, program);
+    expect(code).toBe(1);
+    expect(out).toContain("property autosleep value {[secret]} has a problem");
+    expect(out).not.toContain("hunter2");
+  });
+
   test("names of machines cannot become markup", async () => {
     const { code, out } = await reported("hostile", {
       "a|b</details><img src=x> @team": { args: small },
@@ -205,6 +257,25 @@ describe("a report on a real preview", () => {
     const { code, out } = await reported("repair", undefined);
     expect(code).toBe(2);
     expect(out).toContain("| 🔵 | `job` | repair |");
+  });
+
+  test("marks machines that restart, that are replaced, and that keep their disk through a snapshot", async () => {
+    const { code, out } = await reported("restart", {
+      ...base,
+      job: { args: small },
+      web: { args: { ...base.web?.args, network: { egress: { mode: "deny_all" } } } },
+      spare: { args: { ...base.spare?.args, triggers: ["v2"], beforeReplace: "snapshot" } },
+      gone: { args: { ...small, env: { RELEASE: "2" } } },
+    });
+    expect(code).toBe(3);
+    expect(out).toContain("🔴 **1 disk is lost, 2 machines restart.**");
+    expect(out).toContain("`web` | restart because of `network.egress`: **restarts: its processes end**");
+    expect(out).toContain(
+      "`spare` | replace because of `triggers`, then start from a snapshot of the old disk: **restarts:",
+    );
+    expect(out).toContain("`gone` | replace because of `env`: **its disk is lost**");
+    // The provider's own warnings of the same stand in the rows.
+    expect(out).not.toContain("DISK IS LOST");
   });
 
   test("shows that no control plane runs", async () => {

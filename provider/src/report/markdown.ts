@@ -137,11 +137,19 @@ const remarks: Record<ChangeEffect, string> = {
   replace: "replaces",
 };
 
+/** An effect may be that of the whole argument, or of a member of what is shown as a whole. */
+function remarkOn(path: string, effects: ResourceReport["effects"]): string {
+  const own = Object.entries(effects).filter(
+    ([name]) => name === path || path.startsWith(`${name}.`) || name.startsWith(`${path}.`),
+  );
+  const worst = (["replace", "restart", "none"] as const).find((one) =>
+    own.some(([, effect]) => effect === one),
+  );
+  return worst === undefined ? "" : remarks[worst];
+}
+
 function detailsOf({ kind, name, actions, diff, moreDiff, effects, secrets }: ResourceReport): string[] {
-  const lines = diff.flatMap((change) => {
-    const effect = effects[change.path] ?? effects[change.path.split(".")[0] ?? ""];
-    return diffLines(change, effect === undefined ? "" : remarks[effect]);
-  });
+  const lines = diff.flatMap((change) => diffLines(change, remarkOn(change.path, effects)));
   if (moreDiff > 0) lines.push(`# … and ${String(moreDiff)} more`);
   if (lines.length === 0)
     lines.push(secrets ? "# no difference that is not secret" : "# no difference in the properties");

@@ -3,6 +3,7 @@ import { z } from "zod";
 import { partsOf } from "../controlplane/tags";
 import { webhookType } from "../loader";
 import { maskedProperties } from "./mask";
+import { withoutSpokenSecrets } from "./spoken-secrets";
 
 /** The text is no preview; says what it is instead, and what to do. */
 export class PreviewFormatError extends Error {
@@ -96,7 +97,7 @@ export function readPreview(text: string): Preview {
   const shown = (steps ?? []).filter(({ op }) => op === "same").length;
   return {
     steps: (steps ?? []).map(stepOf),
-    diagnostics: (diagnostics ?? []).flatMap(diagnosticOf),
+    diagnostics: diagnosticsOf(diagnostics ?? []),
     config: Object.fromEntries(
       Object.entries(config ?? {}).filter((entry): entry is [string, string] => typeof entry[1] === "string"),
     ),
@@ -159,7 +160,10 @@ function stateOf(urn: string, raw: z.output<typeof state>): ResourceState {
 /** Of a terminal. */
 const colours = /\u001b\[[0-9;]*[A-Za-z]/g;
 
-function diagnosticOf({ urn, message, severity }: z.output<typeof diagnostic>): Diagnostic[] {
-  if (severity !== "error" && severity !== "warning") return [];
-  return [{ severity, message: message.replace(colours, "").trim(), ...(urn ? { urn } : {}) }];
+function diagnosticsOf(all: readonly z.output<typeof diagnostic>[]): Diagnostic[] {
+  const messages = withoutSpokenSecrets(all.map(({ message }) => message.replace(colours, "").trim()));
+  return all.flatMap(({ urn, severity }, index) => {
+    if (severity !== "error" && severity !== "warning") return [];
+    return [{ severity, message: messages[index] ?? "", ...(urn ? { urn } : {}) }];
+  });
 }

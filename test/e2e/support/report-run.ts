@@ -1,5 +1,6 @@
 /** Previews and reports of a test's stack: what each prints, apart from what it says on standard error. */
 import { spawn } from "node:child_process";
+import { mkdirSync, readdirSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
 import { repository, type Stack } from "./stack";
 
@@ -46,3 +47,12 @@ export const reportIn = ({ project, env }: Stack, args: readonly string[], input
     env,
     ...(input === undefined ? {} : { input }),
   });
+
+/** A project's node_modules as npm makes them: with the packages' commands, which \`npx\` finds there. */
+export function linkWithCommands(project: string): void {
+  const from = join(repository, "node_modules");
+  const to = join(project, "node_modules");
+  mkdirSync(join(to, ".bin"), { recursive: true });
+  for (const name of readdirSync(from)) if (name !== ".bin") symlinkSync(join(from, name), join(to, name));
+  symlinkSync(bin, join(to, ".bin", "pulumi-machines"));
+}

@@ -84,3 +84,30 @@ test("values that are not known yet say so, of every kind and at every depth", (
   for (const text of unknowns) expect(markdown + JSON.stringify(jsonOf(report))).not.toContain(text);
   expect(report.totals?.vcpu).toEqual({ before: 0, after: 0, unknownBefore: 0, unknownAfter: 1 });
 });
+
+test.each([
+  [
+    "a text",
+    'value {&{{hunter2}}} has a problem: "hunter2" is not a duration',
+    'value {[secret]} has a problem: "[secret]" is not a duration',
+  ],
+  [
+    "one of many lines",
+    "value {&{{a\nb}}} has a problem: a\nb, a\\nb",
+    "value {[secret]} has a problem: [secret], [secret]",
+  ],
+  [
+    "an object",
+    "value {&{{map[a:{hunter2}]}}} has a problem: a: hunter2",
+    "value {[secret]} has a problem: a: [secret]",
+  ],
+  ["no secret", "value {0.3} has a problem: 0.3", "value {0.3} has a problem: 0.3"],
+])("a check that refuses %s does not tell a secret", (_what, message, expected) => {
+  const diagnostics = [
+    { severity: "error", message: `error: ${message}\n` },
+    { severity: "warning", message: "hunter2 again" },
+  ];
+  const { diagnostics: shown } = reportFrom(digestOf([], { diagnostics }));
+  expect(shown[0]?.message).toBe(`error: ${expected}`);
+  expect(shown[1]?.message).toBe(message.includes("hunter2") ? "[secret] again" : "hunter2 again");
+});
