@@ -6,6 +6,7 @@
 import { createHash } from "node:crypto";
 import type { ResourceIdentity } from "../identity";
 import type { SnapshotInputs } from "./args";
+import { canonicalJson } from "./canonical-json";
 
 export type Asked = Pick<SnapshotInputs, "machineId" | "triggers" | "metadata">;
 
@@ -16,14 +17,8 @@ export function snapshotKey(
   generation: number,
 ): string {
   const parts = [stackIdentity, urn, machineId, triggers, metadata, generation];
-  return `ps1-${createHash("sha256").update(JSON.stringify(parts, sorted)).digest("hex")}`;
+  return `ps1-${createHash("sha256").update(canonicalJson(parts)).digest("hex")}`;
 }
-
-/** Pairs in one order, whoever wrote them last: the program, the engine, or a state. */
-const sorted = (_name: string, value: unknown): unknown =>
-  typeof value === "object" && value !== null && !Array.isArray(value)
-    ? Object.fromEntries(Object.entries(value).sort(([one], [other]) => (one < other ? -1 : 1)))
-    : value;
 
 /** In the create journal, which lists by the stack's identity: snapshots are not to be taken for machines. */
 export const journalOwner = (stackIdentity: string): string => `snapshots:${stackIdentity}`;

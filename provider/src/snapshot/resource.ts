@@ -2,19 +2,14 @@
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
 import { defaultJournal } from "../create-journal";
+import type { ArgsOf } from "../inputs";
 import { snapshotLoader, snapshotType } from "../loader";
 import { propertiesOf } from "../registration";
 import type { snapshotArgs } from "./args";
 import { outputDescriptions } from "./state";
 
-type Given = z.input<typeof snapshotArgs>;
-
 /** The arguments of a Snapshot; only `machineId` is required. */
-export type SnapshotArgs = {
-  [K in keyof Given]: pulumi.Input<
-    pulumi.Unwrap<Given[K]> | (undefined extends Given[K] ? undefined : never)
-  >;
-};
+export type SnapshotArgs = ArgsOf<z.input<typeof snapshotArgs>>;
 
 /**
  * The disk of a machine at one moment, from which new machines are made. It is taken once: it changes by being taken anew,

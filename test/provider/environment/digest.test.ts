@@ -1,91 +1,95 @@
 import * as pulumi from "@pulumi/pulumi";
-import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import type { EnvironmentArgs } from "../../../provider/src/environment/args";
 import { digestOf } from "../../../provider/src/environment/digest";
+import { meaningOf } from "../../../provider/src/environment/parts";
 
-const { AssetArchive, FileArchive, FileAsset, RemoteAsset, StringAsset } = pulumi.asset;
-
-/** As the component does it: assets are promises inside until Pulumi has kept them. */
-const digest = (value: unknown): Promise<string> =>
+/** As the component makes it. */
+const digest = (args: Omit<EnvironmentArgs, "replicas">, replicas = 1): Promise<string> =>
   new Promise((resolve) => {
-    (pulumi.output(value) as pulumi.Output<unknown>).apply((kept) => {
-      resolve(digestOf(kept));
+    pulumi.output(meaningOf({ ...args, replicas })).apply((known: unknown) => {
+      resolve(digestOf(known));
     });
   });
 
-let folder: string;
-beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "digest-"))));
-afterEach(() => {
-  rmSync(folder, { recursive: true, force: true });
-});
-const put = (path: string, text: string): string => {
-  const file = join(folder, path);
-  mkdirSync(join(file, ".."), { recursive: true });
-  writeFileSync(file, text);
-  return file;
+const { FileAsset, StringAsset } = pulumi.asset;
+const plain = {
+  machine: { vcpu: 1, env: { B: "2", A: "1" } },
+  files: { "/etc/motd": "Hello\n" },
+  setup: ["true", { create: ["npm", "ci"], cwd: "/srv" }],
+  triggers: [1],
 };
 
 test("is the same for ever", async () => {
-  const above = {
-    machine: { vcpu: 1, env: { B: "2", A: "1" } },
-    files: {},
-    setup: [{ create: "true" }],
-    triggers: [],
+  expect(await digest(plain)).toBe("e1-a0e01240711870d9b98d9afbfec76166");
+  expect(await digest({})).toBe("e1-cbe785c45e103bcb2a61f4ede30e80a1");
+});
+
+test.each<[string, Omit<EnvironmentArgs, "replicas">]>([
+  ["a base of another size", { ...plain, machine: { ...plain.machine, vcpu: 2 } }],
+  ["another variable", { ...plain, machine: { ...plain.machine, env: { A: "1" } } }],
+  ["another content", { ...plain, files: { "/etc/motd": "Goodbye\n" } }],
+  ["another path", { ...plain, files: { "/etc/motto": "Hello\n" } }],
+  ["other permissions", { ...plain, files: { "/etc/motd": { content: "Hello\n", mode: "0600" } } }],
+  ["another line", { ...plain, setup: ["false", ...plain.setup.slice(1)] }],
+  ["the lines in another order", { ...plain, setup: [...plain.setup].reverse() }],
+  [
+    "a variable of a line",
+    { ...plain, setup: [{ create: "true", environment: { A: "1" } }, ...plain.setup.slice(1)] },
+  ],
+  ["another trigger", { ...plain, triggers: [2] }],
+])("%s builds anew", async (_what, args) => {
+  expect(await digest(args)).not.toBe(await digest(plain));
+});
+
+test.each<[string, Omit<EnvironmentArgs, "replicas">]>([
+  ["pairs in another order", { ...plain, machine: { env: { A: "1", B: "2" }, vcpu: 1 } }],
+  ["the long form of a line", { ...plain, setup: [{ create: "true" }, ...plain.setup.slice(1)] }],
+  [
+    "how long a line may take",
+    { ...plain, setup: [{ create: "true", timeout: "1m" }, ...plain.setup.slice(1)] },
+  ],
+  ["an asset with the same content", { ...plain, files: { "/etc/motd": new StringAsset("Hello\n") } }],
+  ["an output with the same content", { ...plain, files: { "/etc/motd": pulumi.output("Hello\n") } }],
+  ["when the base sleeps", { ...plain, machine: { ...plain.machine, autosleep: "1h" } }],
+  ["how long the base may take", { ...plain, machine: { ...plain.machine, timeouts: { create: "1h" } } }],
+  ["what the replicas are", { ...plain, replica: { vcpu: 4 } }],
+  ["what is said of the snapshot", { ...plain, snapshot: { metadata: { team: "shop" } } }],
+])("%s builds nothing", async (_what, args) => {
+  expect(await digest(args, 7)).toBe(await digest(plain));
+});
+
+describe("a file of this computer", () => {
+  let folder: string;
+  beforeEach(() => (folder = mkdtempSync(join(tmpdir(), "digest-"))));
+  afterEach(() => {
+    rmSync(folder, { recursive: true, force: true });
+  });
+  const put = (name: string, text: string): string => {
+    writeFileSync(join(folder, name), text);
+    return join(folder, name);
   };
-  expect(await digest(above)).toBe("e1-723242c9b6171e6b3a4a18055f025720");
+  const ofFile = (path: string): Promise<string> => digest({ files: { "/a": new FileAsset(path) } });
+
+  test("counts with its content, wherever it lies", async () => {
+    const before = await ofFile(put("one", "same"));
+    expect(await ofFile(put("other", "same"))).toBe(before);
+    expect(await ofFile(put("one", "else"))).not.toBe(before);
+  });
+
+  test("in a folder, too", async () => {
+    const ofFolder = (): Promise<string> => digest({ files: { "/a": new pulumi.asset.FileArchive(folder) } });
+    put("one", "1");
+    const before = await ofFolder();
+    put("two", "2");
+    expect(await ofFolder()).not.toBe(before);
+  });
 });
 
-test("does not ask in which order pairs are written, nor what is undefined", async () => {
-  expect(await digest({ a: 1, b: [2], c: undefined })).toBe(await digest({ b: [2], a: 1 }));
-});
-
-test("tells values from each other that look alike", async () => {
-  const values = [["a", "b"], ["ab"], [["a"], "b"], { a: "b" }, [1], ["1"], [true], ["true"], [null], [], {}];
-  const digests = await Promise.all(values.map(digest));
-  expect(new Set(digests).size).toBe(values.length);
-});
-
-test("takes a file for its content, wherever it lies", async () => {
-  const one = put("one/a.txt", "same");
-  const other = put("other/b.txt", "same");
-  expect(await digest(new FileAsset(one))).toBe(await digest(new FileAsset(other)));
-  expect(await digest(new FileAsset(one))).toBe(await digest(new StringAsset("same")));
-  const before = await digest(new FileAsset(one));
-  put("one/a.txt", "else");
-  expect(await digest(new FileAsset(one))).not.toBe(before);
-});
-
-test("takes a folder for all that is in it", async () => {
-  put("tree/a/b.txt", "1");
-  put("tree/c.txt", "2");
-  const tree = (): Promise<string> => digest(new FileArchive(join(folder, "tree")));
-  const before = await tree();
-  expect(await tree()).toBe(before);
-  put("tree/a/b.txt", "3");
-  const changed = await tree();
-  put("tree/a/d.txt", "");
-  const added = await tree();
-  expect(new Set([before, changed, added]).size).toBe(3);
-});
-
-test("takes an archive for its parts, and an address for itself", async () => {
-  const archive = (text: string): unknown =>
-    new AssetArchive({ x: new StringAsset(text), "y/z": new StringAsset("z") });
-  expect(await digest(archive("1"))).toBe(await digest(archive("1")));
-  expect(await digest(archive("1"))).not.toBe(await digest(archive("2")));
-  const remote = (uri: string): unknown => new RemoteAsset(uri);
-  expect(await digest(remote("https://a.test/1"))).not.toBe(await digest(remote("https://a.test/2")));
-});
-
-test("names a file that is not there", () => {
-  const missing = join(folder, "missing.txt");
-  expect(() => digestOf({ __pulumiAsset: true, path: missing })).toThrow(
-    new RegExp(`"${missing}" cannot be put into the environment: ENOENT`),
-  );
-});
-
-test("follows a link to a file", async () => {
-  symlinkSync(put("a.txt", "linked"), join(folder, "link"));
-  expect(await digest(new FileAsset(join(folder, "link")))).toBe(await digest(new StringAsset("linked")));
+test("is as secret as what it is made from", async () => {
+  const secret = { ...plain, setup: [{ create: "true", environment: { TOKEN: pulumi.secret("t") } }] };
+  expect(await pulumi.isSecret(pulumi.output(meaningOf({ ...secret, replicas: 1 })))).toBe(true);
+  expect(await pulumi.isSecret(pulumi.output(meaningOf({ ...plain, replicas: 1 })))).toBe(false);
 });
