@@ -7,6 +7,7 @@ import { machineStates } from "@pulumi-machines/sdk/nullspace/rules";
 import { capabilities } from "./capabilities";
 import { DedalusControlPlane } from "./dedalus";
 import { viewOf } from "./dedalus-view";
+import { LocalCommands } from "./local-commands";
 import { actionOf, createParams, spanMs } from "./local-create";
 import { detailsOf } from "./local-details";
 import { changeEgress, type Egress } from "./local-egress";
@@ -44,7 +45,7 @@ export interface LocalOptions {
 export class LocalControlPlane implements ControlPlane {
   readonly backend = "local";
   readonly capabilities = capabilities.local;
-  readonly commands: NullspaceCommands;
+  readonly commands: LocalCommands;
   readonly files: NullspaceFiles;
   readonly snapshots: LocalSnapshots;
   readonly webhooks: NullspaceWebhooks;
@@ -66,7 +67,10 @@ export class LocalControlPlane implements ControlPlane {
     this.nullspace = new NullspaceClient({ baseUrl: `${url}/nullspace`, apiKey });
     this.own = new LocalClient({ baseUrl: url, apiKey });
     const ids = { toWire: nullspaceId, fromWire: stateId };
-    this.commands = new NullspaceCommands(this.nullspace, ids, unreachableHint);
+    this.commands = new LocalCommands(
+      new NullspaceCommands(this.nullspace, ids, unreachableHint),
+      this.dedalus.commands,
+    );
     this.files = new NullspaceFiles(this.nullspace, ids, unreachableHint);
     this.webhooks = new NullspaceWebhooks(this.nullspace, unreachableHint);
     this.events = new NullspaceEvents(this.nullspace, ids, unreachableHint);

@@ -35,7 +35,7 @@ function pendingFindings({ state }: Survey, unknown: readonly Finding[]): Findin
   );
   const next =
     needs.length > 0
-      ? `${rest}: the next "pulumi up" takes ${needs.join(", ")} up; after that, or without it, the operation can be cleared`
+      ? `${rest}: the next "pulumi up" takes ${needs.join(", ")} up; the operation can be cleared after that, or with ${needs.length === 1 ? "it" : "them"} deleted`
       : `${rest}, and no machine is left of it: it can be cleared; "pulumi up" makes what is not there`;
   return [{ ...common, next, fix: { do: "clear_pending", needs } }];
 }

@@ -38,16 +38,19 @@ export function agreedTo(findings: readonly Finding[], named: readonly string[])
 }
 
 /** @throws NobodyToAskError without a terminal and without --yes */
+export function checkAskable(yes: boolean): void {
+  if (yes || (process.stdin.isTTY && process.stdout.isTTY)) return;
+  throw new NobodyToAskError(
+    "--fix asks before each change and needs a terminal; without one, give --yes as well",
+  );
+}
+
+/** Call `checkAskable` first. */
 export async function consentTo(
   findings: readonly Finding[],
   { yes, named, secrets }: ConsentOptions,
 ): Promise<Consent> {
   if (yes) return agreedTo(findings, named);
-  if (!process.stdin.isTTY || !process.stdout.isTTY) {
-    throw new NobodyToAskError(
-      "--fix asks before each change and needs a terminal; without one, give --yes as well",
-    );
-  }
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
   const consent: Consent = { agreed: [], others: [] };
   try {

@@ -1,6 +1,6 @@
 /** `pulumi-machines doctor`: compares a stack with its backend, and mends it where asked to. */
 import { Command } from "commander";
-import { consentTo } from "./consent";
+import { checkAskable, consentTo } from "./consent";
 import { diagnose, exitCodeOf, type Diagnosis } from "./doctor";
 import { doctorJson, doctorText, repairText, type Repair } from "./doctor-report";
 import { openStack, type OpenedStack, type StackOptions } from "./open-stack";
@@ -41,6 +41,7 @@ async function doctor(flags: DoctorFlags): Promise<void> {
   if (flags.json && flags.fix && !flags.yes) {
     throw new Error("--fix asks on the terminal, where --json prints: give --yes as well");
   }
+  if (flags.fix) checkAskable(flags.yes === true);
   const options = stackOptionsOf(flags);
   const opened = await openStack(options, process.env);
   try {

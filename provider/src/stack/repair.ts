@@ -90,9 +90,12 @@ async function deleteMachine(
     if (error instanceof MachineGoneError) return;
     throw error;
   }
-  const isOurs = plane.capabilities.metadata
-    ? identity !== undefined && machine.tags[tagNames.identity] === identity
-    : key !== undefined && (await journal.find(key))?.machineId === machineId;
+  const tag = machine.tags[tagNames.identity];
+  // Without tags, what this computer remembers has to do.
+  const isOurs =
+    tag !== undefined
+      ? tag === identity
+      : key !== undefined && (await journal.find(key))?.machineId === machineId;
   if (!isOurs)
     throw new Error(`${machineId} does not carry this stack's identity any more: nothing was deleted`);
   await plane.deleteMachine(machineId, { signal, idempotencyKey: randomUUID() });

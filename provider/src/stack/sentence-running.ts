@@ -79,7 +79,11 @@ export function starting(situation: Situation, machine: MachineDetails): Explana
   const { nowMs } = situation;
   const { phase, reason, lastTransitionAt, desiredState } = machine;
   const since =
-    lastTransitionAt === undefined ? "" : `, since ${ago(lastTransitionAt, nowMs).replace(/ ago$/, "")}`;
+    lastTransitionAt === undefined
+      ? ""
+      : `, ${ago(lastTransitionAt, nowMs)
+          .replace(/^just now$/, "only now")
+          .replace(/^(.*) ago$/, "for $1 now")}`;
   const said = reason === "" || reason === phase ? "" : ` (${phase}: ${reason})`;
   const cause = causeOf({ ...situation, events: begun(situation) }, "running");
   const who = cause === undefined ? "" : `; ${startOf(cause, nowMs).words}`;
