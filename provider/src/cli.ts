@@ -7,8 +7,9 @@ import { oneLine } from "./one-line";
 /* eslint-disable @typescript-eslint/no-require-imports -- loaded when asked for; import() has no CommonJS resolution */
 const commands: Record<string, () => Command> = {
   report: () => (require("./report/command") as typeof import("./report/command")).reportCommand(),
-  why: () => (require("./stack/why-command") as { whyCommand(): Command }).whyCommand(),
-  doctor: () => (require("./stack/doctor-command") as { doctorCommand(): Command }).doctorCommand(),
+  why: () => (require("./stack/why-command") as typeof import("./stack/why-command")).whyCommand(),
+  doctor: () =>
+    (require("./stack/doctor-command") as typeof import("./stack/doctor-command")).doctorCommand(),
 };
 /* eslint-enable @typescript-eslint/no-require-imports */
 

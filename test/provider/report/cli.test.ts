@@ -37,6 +37,20 @@ test("reads a preview, prints Markdown and ends with what it means", async () =>
   expect(out).toMatch(/^<!-- pulumi-machines report: shop\/dev -->\n\n### 🔴/);
 });
 
+test("the help tells of every command, and of what each takes", async () => {
+  const { code, out } = await report(["--help"]);
+  expect(code).toBe(0);
+  for (const name of ["report", "why", "doctor"]) {
+    expect(out).toMatch(new RegExp(`^  ${name} `, "m"));
+    expect((await report([name, "--help"])).out).toContain(`Usage: pulumi-machines ${name}`);
+  }
+  const { err, code: unknown } = await report(["nope"]);
+  expect({ err, unknown }).toEqual({
+    err: "error: unknown command 'nope'\n(--help shows every option)\n",
+    unknown: 1,
+  });
+});
+
 test("--json prints one object with the same outcome, and all of it through a pipe", async () => {
   const steps = Array.from({ length: 2_000 }, (_, index) =>
     madeStep({ op: "create", name: `m${String(index)}`, new: { env: { A: "x".repeat(200) } } }),
