@@ -1,5 +1,6 @@
 /** What every resource class adds to what the program gave; see hidden.ts. */
-import * as pulumi from "@pulumi/pulumi";
+import type * as pulumi from "@pulumi/pulumi";
+import { ownUrn } from "./own-urn";
 import { stackIdentity } from "./stack-identity";
 
 export interface Registration {
@@ -20,7 +21,7 @@ export function propertiesOf(
     ...Object.fromEntries(outputs.map((output) => [output, undefined])),
     ...args,
     __provider: loader,
-    __urn: pulumi.createUrn(name, type, opts.parent),
+    __urn: ownUrn(name, type, opts.parent),
     // What is only read needs no identity.
     __stackIdentity: opts.id === undefined ? stackIdentity().identity : undefined,
   };

@@ -1,7 +1,7 @@
 /** The short and the long form of what an Environment is told, and what of it the golden snapshot is made from. */
 import * as pulumi from "@pulumi/pulumi";
 import type { CommandArgs } from "../command/resource";
-import { resolveContent, type Content } from "../file/content";
+import { resolveContent } from "../file/content";
 import type { FileArgs } from "../file/resource";
 import type { EnvironmentArgs, EnvironmentFile, SetupCommand } from "./args";
 
@@ -51,5 +51,5 @@ export const meaningOf = ({
 
 const meaningOfFile = ({ content, ...rest }: FilePart): object => ({
   ...pick(rest, without.file),
-  hash: pulumi.output(content).apply(async (known) => (await resolveContent(known as Content)).hash),
+  hash: pulumi.output(content).apply(async (known) => (await resolveContent(known)).hash),
 });

@@ -5,6 +5,7 @@ import { defaultJournal } from "../create-journal";
 import { createKey } from "../identity";
 import type { ArgsOf } from "../inputs";
 import { machineLoader, machineType } from "../loader";
+import { ownUrn } from "../own-urn";
 import { stackIdentity } from "../stack-identity";
 import type { machineArgs } from "./args";
 import { outputDescriptions } from "./state";
@@ -51,7 +52,7 @@ export class Machine extends pulumi.CustomResource {
   declare readonly schemaVersion: pulumi.Output<number>;
 
   constructor(name: string, args: MachineArgs = {}, opts: pulumi.CustomResourceOptions = {}) {
-    const urn = pulumi.createUrn(name, machineType, opts.parent);
+    const urn = ownUrn(name, machineType, opts.parent);
     // An existing machine is only read: it needs no identity.
     const identity = opts.id === undefined ? stackIdentity().identity : undefined;
     super(
@@ -84,11 +85,7 @@ const replacesOnStorageChange = ({ replaceOnChanges }: pulumi.CustomResourceOpti
  * The engine answers a registration after it has written the state: from then on this machine belongs to the stack, and
  * a create under the same name is a replacement. Nothing tells the provider, so the program notes it.
  */
-function rememberRecorded(
-  machine: Machine,
-  identity: pulumi.Output<string>,
-  urn: pulumi.Output<string>,
-): void {
+function rememberRecorded(machine: Machine, identity: pulumi.Output<string>, urn: Promise<string>): void {
   if (pulumi.runtime.isDryRun()) return;
   const generation = (machine as unknown as { __generation: pulumi.Output<number | undefined> }).__generation;
   pulumi.all([machine.id, identity, urn, generation]).apply(([machineId, stackIdentity, ownUrn, number]) => {
