@@ -278,6 +278,39 @@ describe("a report on a real preview", () => {
     expect(out).not.toContain("DISK IS LOST");
   });
 
+  test("shows snapshots, and that what is made from one that is taken anew may be replaced", async () => {
+    const golden = (release: number, more = ""): string =>
+      `const { Command, File, Machine, Snapshot } = require("pulumi-machines");
+       const pulumi = require("@pulumi/pulumi");
+       const base = new Machine("base", { vcpu: 0.25, memoryMiB: 256, storageGiB: 1 });
+       const golden = new Snapshot("golden", { machineId: base.id, triggers: [${String(release)}] });
+       new Machine("replica", { from: { snapshot: golden.id } });
+       ${more}`;
+    writeFileSync(programFile, golden(1));
+    const made = await reported("snapshot-create", undefined);
+    expect(made.out).toContain("| 🟢 | snapshot `golden` | take |");
+    expect(made.out).toContain("| 🟢 | `replica` | create from a snapshot, known after apply |");
+    await stack.must("up", "--yes", "--skip-preview");
+    writeFileSync(
+      programFile,
+      golden(
+        2,
+        `new Command("setup", { machineId: base.id, create: "true", environment: { KEY: pulumi.secret("hunter2") } });
+         new File("motd", { machineId: base.id, path: "/etc/motd", content: "hello\\nyou" });`,
+      ),
+    );
+    const { code, out } = await reported("snapshot-again", undefined);
+    writeFileSync(programFile, program);
+    expect(code).toBe(3);
+    expect(out).toContain("🔴 **1 snapshot is lost, 1 machine may be replaced or restart.**");
+    expect(out).toContain("`golden` | take again because of `triggers`: **the old snapshot is lost**");
+    expect(out).toContain("**is replaced if `from`, known after apply, differs: then its disk is lost**");
+    expect(out).toMatch(
+      /Other resources: (?:1 file to create, 1 command to create|1 command to create, 1 file to create)/,
+    );
+    expect(out).not.toContain("hunter2");
+  });
+
   test("shows that no control plane runs", async () => {
     await plane.stop();
     const { code, out } = await reported("no-plane", undefined, "--refresh");

@@ -50,16 +50,19 @@ const effectsOf = (changes: readonly Change[]): ResourceReport["effects"] =>
   Object.fromEntries(changes.map(({ name, effect }) => [name, effect]));
 
 function creation(news: Properties): Words {
-  if (news.adopt !== undefined) return say`adopt the machine ${text(news.adopt)}`;
+  if (isUnknown(news.adopt)) return say`adopt a machine, known after apply`;
+  if (news.adopt !== undefined) return say`adopt the machine ${idText(news.adopt)}`;
   const from = news.from;
   if (typeof from === "string") return say`create from what is known after apply`;
   const { snapshot, machine } = (typeof from === "object" && from !== null ? from : {}) as Properties;
-  if (snapshot !== undefined) return say`create from the snapshot ${text(snapshot)}`;
-  if (machine !== undefined) return say`create as a copy of the machine ${text(machine)}`;
+  if (isUnknown(snapshot)) return say`create from a snapshot, known after apply`;
+  if (isUnknown(machine)) return say`create as a copy of a machine, known after apply`;
+  if (snapshot !== undefined) return say`create from the snapshot ${idText(snapshot)}`;
+  if (machine !== undefined) return say`create as a copy of the machine ${idText(machine)}`;
   return say`create`;
 }
 
-const text = (value: unknown): string => (isUnknown(value) ? "known after apply" : String(value));
+const idText = (id: unknown): string => (typeof id === "string" ? id : JSON.stringify(id));
 
 function deletion({ old, leftOver }: PlannedResource): Findings {
   if (old?.external) return { actions: [say`forget`], dangers: [], effects: {} };

@@ -21,7 +21,7 @@ const cases: [what: string, step: MadeStep, actions: string[], dangers?: string[
   [
     "one of a snapshot that is still to be taken",
     { op: "create", new: { from: { snapshot: unknown } } },
-    ["create from the snapshot known after apply"],
+    ["create from a snapshot, known after apply"],
   ],
   ["a copy", { op: "create", new: { from: { machine: "dm-2" } } }, ["create as a copy of the machine dm-2"]],
   ["one taken over", { op: "create", new: { adopt: "dm-3" } }, ["adopt the machine dm-3"]],
