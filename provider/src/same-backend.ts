@@ -34,6 +34,7 @@ export function requireBackend(
   throw new Error(
     `${noun} "${name}" (${id}) is on the backend "${made}", and this stack is set to "${controlPlane.backend}": nothing was ` +
       `done. Set it back with "pulumi config set machines:backend ${made}", and deploy to "${controlPlane.backend}" from a ` +
-      `stack of its own, or after "pulumi destroy"`,
+      `stack of its own, or after "pulumi destroy". (Pulumi's refresh and destroy go by the settings of the last "pulumi up", ` +
+      `unless they are given --run-program)`,
   );
 }

@@ -135,14 +135,21 @@ describe("machines from others, taken over, and replaced", () => {
     await stack.must("config", "set", "machines:backend", "dedalus");
     await stack.must("config", "set", "machines:endpoint", plane.endpoint().dedalus);
     await stack.must("config", "set", "--secret", "machines:apiKey", plane.endpoint().apiKey);
-    const { code, text } = await stack.pulumi("refresh", "--yes");
-    expect(code).not.toBe(0);
-    expect(text).toMatch(/is on the backend "local", and this stack is set to "dedalus": nothing was done/);
+    write({ hand: { kind: "Machine", args: { desiredState: "any", memoryMiB: 512 } } });
+    for (const args of [
+      ["up", "--yes", "--skip-preview"],
+      ["up", "--yes", "--skip-preview", "--refresh"],
+    ]) {
+      const { code, text } = await stack.pulumi(...args);
+      expect(code).not.toBe(0);
+      expect(text).toMatch(/is on the backend "local", and this stack is set to "dedalus": nothing was done/);
+    }
+    expect(stack.machine("hand")?.id).toBeDefined();
     for (const key of ["backend", "endpoint", "apiKey"]) await stack.must("config", "rm", `machines:${key}`);
   });
 
-  test("destroy leaves nothing", async () => {
-    await stack.must("destroy", "--yes");
+  test("destroy leaves nothing, by the settings of now where it runs the program", async () => {
+    await stack.must("destroy", "--yes", "--run-program");
     expect(await plane.machines()).toEqual([]);
   });
 });
