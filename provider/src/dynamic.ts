@@ -19,6 +19,8 @@ const load = {
   adopt: () => require("./machine/adopt") as typeof import("./machine/adopt"),
   check: () => require("./machine/check") as typeof import("./machine/check"),
   diff: () => require("./machine/diff") as typeof import("./machine/diff"),
+  leftovers: () => require("./snapshot/leftovers") as typeof import("./snapshot/leftovers"),
+  snapshotKey: () => require("./snapshot/key") as typeof import("./snapshot/key"),
   interrupted: () => require("./machine/interrupted") as typeof import("./machine/interrupted"),
   lifecycle: () => require("./machine/lifecycle") as typeof import("./machine/lifecycle"),
   sighting: () => require("./machine/sighting") as typeof import("./machine/sighting"),
@@ -143,12 +145,15 @@ export const identity = {
   // Machines depend on the identity, so that all that the state knew are gone by now.
   async delete(_id: string, { identity: stackIdentity }: Properties) {
     if (typeof stackIdentity !== "string") return;
-    const left = await session().journal.interrupted(stackIdentity);
-    if (left.length === 0) return;
+    const { journal } = session();
+    const machines = await journal.interrupted(stackIdentity);
+    const snapshots = await journal.interrupted(load.snapshotKey().journalOwner(stackIdentity));
+    if (machines.length + snapshots.length === 0) return;
     await withoutStack(
-      session().run("", identityDeleteAllowedMs, (context) =>
-        load.interrupted().removeInterrupted(context, stackIdentity),
-      ),
+      session().run("", identityDeleteAllowedMs, async (context) => {
+        await load.interrupted().removeInterrupted(context, stackIdentity);
+        await load.leftovers().removeInterruptedSnapshots(context, stackIdentity);
+      }),
     );
   },
 };
