@@ -59,6 +59,18 @@ export class EnvironmentStack extends Stack {
     return (await this.plane.machines()).map(({ machineId }) => machineId);
   }
 
+  /** What has happened to a machine, but for its snapshots. */
+  async operationsOf(machineId: string): Promise<string[]> {
+    const operations: string[] = [];
+    const filter = {
+      machineId: machineId.replace(/^dm-/, "mch_"),
+      status: "succeeded",
+      order: "asc",
+    } as const;
+    for await (const { operation } of this.nullspace.lifecycle.list(filter)) operations.push(operation);
+    return operations.filter((operation) => operation !== "snapshot_created");
+  }
+
   /** What a line says in a machine. */
   async says(machineId: string, line: string): Promise<string> {
     const { stdout } = await this.plane.client.executions.run(machineId, { command: ["sh", "-c", line] });

@@ -3,7 +3,9 @@
 const fs = require("node:fs");
 const path = require("node:path");
 const pulumi = require("@pulumi/pulumi");
-const { Environment, Snapshot } = require("pulumi-machines");
+const dist = path.join(require.resolve("pulumi-machines/package.json"), "..", "dist");
+const { Snapshot } = require(path.join(dist, "snapshot/resource.js"));
+const { Environment } = require(path.join(dist, "environment/environment.js"));
 
 const { environments = {}, snapshots = {} } = JSON.parse(
   fs.readFileSync(path.join(__dirname, "environment.json"), "utf8"),

@@ -27,5 +27,7 @@ export async function program(run: () => pulumi.Resource[]): Promise<Registered[
   let made: pulumi.Resource[] = [];
   await pulumi.runtime.runInPulumiStack(async () => void (made = run()));
   await Promise.all(made.map((resource) => new Promise((known) => resource.urn.apply(known))));
+  // The outputs of components are registered last; the next program has a monitor of its own.
+  await pulumi.runtime.disconnect();
   return registered.filter(({ type }) => type !== "pulumi:pulumi:Stack");
 }
