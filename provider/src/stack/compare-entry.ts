@@ -13,8 +13,10 @@ const limits = ["timeout", "inactivity", "deleteAfterSleeping"] as const;
 export interface Drift {
   /** "2 vCPUs and not 1". */
   sizes: string[];
-  /** "autosleep 30m and not 15m", "lifetime.timeout 2h and not 8h". */
+  /** "autosleep 30m and not 15m". */
   settings: string[];
+  /** "lifetime.timeout 2h and not 8h": what no refresh looks at. */
+  lifetime: string[];
   /** The desired state that it has, where that is another one. */
   desire?: { has: string; asked: string };
 }
@@ -31,16 +33,17 @@ export function driftOf(view: MachineView | MachineDetails, entry: Entry): Drift
     settings: differs("autosleep")
       ? [`autosleep ${textOf(after.autosleep)} and not ${textOf(before.autosleep)}`]
       : [],
+    lifetime:
+      "lifetime" in view || "metadata" in view ? lifetimeDrift(view, before.lifetime) : [],
   };
   if (differs("desiredState")) {
     drift.desire = { has: String(after.desiredState), asked: String(before.desiredState) };
   }
-  if ("lifetime" in view || "metadata" in view) drift.settings.push(...lifetimeDrift(view, before.lifetime));
   return drift;
 }
 
-export const isDrift = ({ sizes: sized, settings, desire }: Drift): boolean =>
-  sized.length + settings.length > 0 || desire !== undefined;
+export const isDrift = ({ sizes: sized, settings, lifetime, desire }: Drift): boolean =>
+  sized.length + settings.length + lifetime.length > 0 || desire !== undefined;
 
 /** Only what the program asked for: the rest is the service's own choice. */
 function lifetimeDrift({ lifetime = {} }: Pick<MachineDetails, "lifetime">, asked: unknown): string[] {
@@ -70,3 +73,13 @@ function sameSpan(one: unknown, other: unknown): boolean {
 }
 
 const textOf = (value: unknown): string => (typeof value === "string" ? value : "none");
+
+/** What sets it back: a plain deploy compares the program with the state, and knows nothing of the drift. */
+export const setsBack = ({ sizes: sized, settings, desire }: Drift): string =>
+  sized.length + settings.length > 0 || desire !== undefined
+    ? '"pulumi up --refresh" sets it back'
+    : "only a change of it in the program sets it anew";
+
+/** What repairs a machine that failed: a deploy that does not know of the failure has nothing to do. */
+export const repairCommand = ({ outputs, initErrors }: Entry): string =>
+  outputs.phase === "failed" || initErrors.length > 0 ? "pulumi up" : "pulumi up --refresh";

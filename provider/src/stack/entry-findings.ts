@@ -1,7 +1,7 @@
 /** Entries of a state, against what the backend has of them. Pure. */
 import type { MachineDetails } from "../controlplane/port";
 import { wordsOf } from "../converge";
-import { driftOf, isDrift } from "./compare-entry";
+import { driftOf, isDrift, repairCommand, setsBack } from "./compare-entry";
 import type { Finding } from "./finding";
 import type { Entry } from "./stack-state";
 import type { Survey } from "./survey";
@@ -59,7 +59,7 @@ function ofMachine(entry: Entry, machine: MachineDetails): Finding[] {
     const help = machine.retryable
       ? "the service calls it retryable"
       : "the service says that trying again will not help: mend what it names first";
-    const next = `${help}; "pulumi up" repairs it, "pulumi-machines why ${name}" tells more`;
+    const next = `${help}; "${repairCommand(entry)}" repairs it, "pulumi-machines why ${name}" tells more`;
     const what = `machine "${name}" (${id}) is ${wordsOf(machine)}`;
     findings.push({ kind: "failed", severity: "fault", subject, what, next });
   } else if (initErrors.length > 0) {
@@ -74,14 +74,14 @@ function ofMachine(entry: Entry, machine: MachineDetails): Finding[] {
   }
   const drift = driftOf(machine, entry);
   if (!isDrift(drift)) return findings;
-  const { sizes, settings, desire } = drift;
-  const changes = [...sizes, ...settings];
+  const { sizes, settings, lifetime, desire } = drift;
+  const changes = [...sizes, ...settings, ...lifetime];
   const lines = [
     ...(changes.length > 0 ? [`it has ${changes.join(", ")}`] : []),
     ...(desire ? [`it is wanted ${desire.has}, and the stack asks for ${desire.asked}`] : []),
   ];
   const what = `machine "${name}" (${id}) was changed outside of this stack: ${lines.join("; ")}`;
-  const next = `"pulumi up --refresh" sets it back; to keep it, change the program to that`;
+  const next = `${setsBack(drift)}; to keep it, change the program to that`;
   findings.push({ kind: "drift", severity: "fault", subject, what, next });
   return findings;
 }

@@ -2,6 +2,7 @@
 import type { MachineDetails } from "../controlplane/port";
 import { failureOf } from "./cause";
 import { called } from "./cause-words";
+import { repairCommand } from "./compare-entry";
 import type { Explanation } from "./sentence";
 import type { Situation } from "./situation";
 import { ago } from "./times";
@@ -31,8 +32,8 @@ export function failed(situation: Situation, machine: MachineDetails): Explanati
     entry === undefined
       ? ""
       : machine.retryable
-        ? `; "pulumi up" tries again, "pulumi destroy" removes it`
-        : `; then "pulumi up" repairs it, and "pulumi destroy" removes it`;
+        ? `; "${repairCommand(entry)}" tries again, "pulumi destroy" removes it`
+        : `; then "${repairCommand(entry)}" repairs it, and "pulumi destroy" removes it`;
   return {
     code: machine.retryable ? "failed_retryable" : "failed",
     sentence: `${called(situation)} failed${when}${during === undefined ? "" : ` ${during}`}: ${what.replace(/\.$/, "")}; ${help}${then}.`,

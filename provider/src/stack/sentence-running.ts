@@ -2,7 +2,7 @@
 import type { MachineDetails } from "../controlplane/port";
 import { causeOf, type Cause } from "./cause";
 import { byWhom, called, noHistory } from "./cause-words";
-import { driftOf } from "./compare-entry";
+import { driftOf, setsBack } from "./compare-entry";
 import type { Explanation } from "./sentence";
 import type { Situation } from "./situation";
 import { ago, clockTime } from "./times";
@@ -10,16 +10,16 @@ import { ago, clockTime } from "./times";
 export function running(situation: Situation, machine: MachineDetails): Explanation {
   const { entry } = situation;
   const why = whyRunning(situation, machine);
-  const drift = entry ? driftOf(machine, entry) : { sizes: [], settings: [] };
+  const drift = entry ? driftOf(machine, entry) : { sizes: [], settings: [], lifetime: [] };
   if (drift.desire) {
-    const sentence = `${why.sentence}, although this stack asks for a sleeping one; "pulumi up" puts it to sleep.`;
+    const sentence = `${why.sentence}, although this stack asks for a sleeping one; "pulumi up --refresh" puts it to sleep.`;
     return { code: "running_against_stack", sentence };
   }
-  const changed = [...drift.sizes, ...drift.settings];
+  const changed = [...drift.sizes, ...drift.settings, ...drift.lifetime];
   if (changed.length > 0) {
     const code = drift.sizes.length > 0 ? "running_resized" : "running_changed";
     const verb = drift.sizes.length > 0 ? "was resized" : "was changed";
-    const sentence = `${why.sentence}; it ${verb} outside of this stack, to ${changed.join(", ")}: "pulumi up --refresh" sets it back.`;
+    const sentence = `${why.sentence}; it ${verb} outside of this stack, to ${changed.join(", ")}: ${setsBack(drift)}.`;
     return { code, sentence };
   }
   const [error] = entry?.initErrors ?? [];
