@@ -33,8 +33,7 @@ export function driftOf(view: MachineView | MachineDetails, entry: Entry): Drift
     settings: differs("autosleep")
       ? [`autosleep ${textOf(after.autosleep)} and not ${textOf(before.autosleep)}`]
       : [],
-    lifetime:
-      "lifetime" in view || "metadata" in view ? lifetimeDrift(view, before.lifetime) : [],
+    lifetime: "lifetime" in view || "metadata" in view ? lifetimeDrift(view, before.lifetime) : [],
   };
   if (differs("desiredState")) {
     drift.desire = { has: String(after.desiredState), asked: String(before.desiredState) };

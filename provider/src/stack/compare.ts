@@ -86,7 +86,7 @@ function namesakeFindings({ namesakes, state }: Survey): Finding[] {
       kind: "namesake",
       severity: "note",
       subject: others[0]?.id ?? "",
-      what: `${ids.join(", ")}${more} have the names of this project and stack, and the identity of another one`,
+      what: `${ids.join(", ")}${more} ${others.length === 1 ? "has" : "have"} the names of this project and stack, and the identity of another one`,
       next:
         `they are of a stack with the same names somewhere else, or of this one before it was removed with its machines; ` +
         `doctor leaves them alone`,

@@ -28,7 +28,9 @@ export async function surveyOf(world: World, names: Names | undefined): Promise<
   const { plane, state, journal } = world;
   const hasTags = plane.capabilities.metadata;
   const listed = await machinesOf(world, names);
-  const tagged = listed.filter(({ tags }) => tags[tagNames.identity] === state.identity);
+  const marked = listed.filter(({ tags }) => tags[tagNames.identity] !== undefined);
+  const isOurs = ({ tags }: MachineDetails): boolean => tags[tagNames.identity] === state.identity;
+  const tagged = marked.filter(isOurs);
   const looks = new Map(
     await inTurns(state.entries, async (entry) => [entry.id, await lookAt(world, entry, listed)] as const),
   );
@@ -44,7 +46,7 @@ export async function surveyOf(world: World, names: Names | undefined): Promise<
     state,
     looks,
     tagged,
-    namesakes: listed.filter(({ tags }) => tags[tagNames.identity] !== state.identity),
+    namesakes: marked.filter((machine) => !isOurs(machine)),
     interrupted,
     journal: await remembered(journal, unknown),
     copiedFrom: new Map(

@@ -4,6 +4,7 @@ import { MachineGoneError, type ControlPlane } from "../controlplane/port";
 import { messageOf } from "../failure-report";
 import { findTarget, type Target } from "./find-target";
 import { orMissing, type OpenedStack } from "./open-stack";
+import type { PulumiCli } from "./pulumi-cli";
 import type { Delivery, Sight, Situation } from "./situation";
 import { readUpdates } from "./stack-updates";
 
@@ -16,7 +17,7 @@ const mostDeliveries = 300;
 /** @throws NoTargetError */
 export async function situationOf(
   asked: string,
-  opened: Pick<OpenedStack, "state" | "plane" | "journal" | "cli">,
+  opened: Pick<OpenedStack, "state" | "plane" | "journal"> & { cli: Pick<PulumiCli, "history"> },
   { signal, nowMs }: { signal: AbortSignal; nowMs: number },
 ): Promise<Situation> {
   const { plane, cli } = opened;
