@@ -1,5 +1,6 @@
 /** Wakes a sleeping machine for the sake of a command: a use is what a sleeping machine waits for. */
 import type { Context } from "../context";
+import { MachineGoneError } from "../controlplane/port";
 import { converge, ConvergenceError } from "../converge";
 import { reportOf } from "../failure-report";
 import { patiently } from "../patience";
@@ -13,7 +14,8 @@ export async function awaken(context: Context, machineId: string): Promise<void>
   try {
     await converge(context, goal, { view, retries: 0, mayRepair: false });
   } catch (error) {
-    if (!(error instanceof ConvergenceError) || error.kind === "gone") throw error;
+    if (!(error instanceof ConvergenceError)) throw error;
+    if (error.kind === "gone") throw new MachineGoneError(machineId, { cause: error });
     const { backend } = controlPlane;
     const { name, allowedMs, clock } = context;
     const lines = reportOf(error, { name, backend, allowedMs, nowMs: clock.now(), operation: "update" });

@@ -1,0 +1,88 @@
+import * as pulumi from "@pulumi/pulumi";
+import { createHash } from "node:crypto";
+import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { resolveContent } from "../../../provider/src/file/content";
+import { tarOf } from "../../../provider/src/file/archive";
+import { archiveHash } from "../../../provider/src/file/hash";
+
+const sha = (text: string): string => createHash("sha256").update(text).digest("hex");
+
+let folder: string;
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "machines-content-"));
+  mkdirSync(join(folder, "below"));
+  writeFileSync(join(folder, "a.txt"), "a");
+  writeFileSync(join(folder, "below", "b.sh"), "b", { mode: 0o755 });
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+describe("the content that a program gives", () => {
+  test("a text, and a text asset, are the same", async () => {
+    const text = await resolveContent("hello");
+    expect(text).toEqual({ source: { kind: "text", text: "hello" }, hash: sha("hello") });
+    expect(await resolveContent(new pulumi.asset.StringAsset("hello"))).toEqual(text);
+  });
+
+  test("a file stays on disk until it is written, and counts with its content", async () => {
+    const path = join(folder, "a.txt");
+    expect(await resolveContent(new pulumi.asset.FileAsset(path))).toEqual({
+      source: { kind: "file", path },
+      hash: sha("a"),
+    });
+  });
+
+  test("a folder, and an archive of assets with the same files, have the same hash", async () => {
+    const whole = await resolveContent(new pulumi.asset.FileArchive(folder));
+    const parts = await resolveContent(
+      new pulumi.asset.AssetArchive({
+        "below/b.sh": new pulumi.asset.StringAsset("b"),
+        "a.txt": new pulumi.asset.FileAsset(join(folder, "a.txt")),
+      }),
+    );
+    const nested = await resolveContent(
+      new pulumi.asset.AssetArchive({
+        "a.txt": new pulumi.asset.StringAsset("a"),
+        below: new pulumi.asset.FileArchive(join(folder, "below")),
+      }),
+    );
+    const hash = archiveHash([
+      ["a.txt", sha("a")],
+      ["below/b.sh", sha("b")],
+    ]);
+    expect([whole.hash, parts.hash, nested.hash]).toEqual([hash, hash, hash]);
+  });
+
+  test("what an archive packs is what its hash says", async () => {
+    const { source, hash } = await resolveContent(new pulumi.asset.FileArchive(folder));
+    if (source.kind !== "archive") throw new Error("no archive");
+    const { files, size } = await tarOf(source.entries);
+    expect(archiveHash(Object.entries(files))).toBe(hash);
+    expect(size).toBe(2);
+  });
+
+  test.each([
+    [
+      "a file that is not there",
+      () => new pulumi.asset.FileAsset(join(folder, "none")),
+      /there is no ".*none"/,
+    ],
+    ["a remote asset", () => new pulumi.asset.RemoteAsset("https://example.com/x"), /is not fetched/],
+    ["a packed archive", () => new pulumi.asset.FileArchive(join(folder, "a.txt")), /give the folder/],
+    [
+      "a name that leads out of the folder",
+      () => new pulumi.asset.AssetArchive({ "../x": new pulumi.asset.StringAsset("") }),
+      /"\.\.\/x" cannot be/,
+    ],
+  ])("%s is refused, and what to give instead is said", async (_name, content, words) => {
+    await expect(resolveContent(content())).rejects.toThrow(words);
+  });
+
+  test("a link in a folder is not followed", async () => {
+    symlinkSync("/etc/passwd", join(folder, "link"));
+    await expect(resolveContent(new pulumi.asset.FileArchive(folder))).rejects.toThrow(
+      /neither a file nor a folder/,
+    );
+  });
+});

@@ -1,0 +1,203 @@
+/** Files over the adapter of the embedded control plane, in machines that really run. */
+import * as pulumi from "@pulumi/pulumi";
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { realClock, withDeadline, type Context } from "../../../provider/src/context";
+import { DedalusControlPlane } from "../../../provider/src/controlplane/dedalus";
+import { LocalControlPlane } from "../../../provider/src/controlplane/local";
+import type { ControlPlane } from "../../../provider/src/controlplane/port";
+import { resolveContent, type Content } from "../../../provider/src/file/content";
+import { core } from "../../../provider/src/file/lifecycle";
+import { unknownValue } from "../../../provider/src/hidden";
+import { nothingSeen } from "../../../provider/src/journal";
+import { keyed, never, running, settled, startEmbedded } from "../controlplane/embedded";
+import { MemoryJournal } from "../seams/world";
+
+type Properties = Record<string, unknown>;
+
+jest.setTimeout(60_000);
+let local: Awaited<ReturnType<typeof startEmbedded>>;
+const planes: Partial<Record<"local" | "dedalus", ControlPlane>> = {};
+let machineId: string;
+let folder: string;
+const lines: string[] = [];
+
+beforeAll(async () => {
+  local = await startEmbedded();
+  const { url, apiKey } = local;
+  planes.local = new LocalControlPlane({ url, apiKey });
+  planes.dedalus = new DedalusControlPlane({ backend: "dedalus", baseUrl: `${url}/dedalus`, apiKey });
+  machineId = await running(planes.local);
+});
+afterAll(async () => {
+  await planes.local?.close();
+  await planes.dedalus?.close();
+  await local.close();
+});
+beforeEach(() => {
+  folder = mkdtempSync(join(tmpdir(), "machines-file-"));
+  lines.length = 0;
+});
+afterEach(() => rmSync(folder, { recursive: true }));
+
+describe.each(["local", "dedalus"] as const)("files on %s", (backend) => {
+  const plane = (): ControlPlane => {
+    const found = planes[backend];
+    if (!found) throw new Error("not started");
+    return found;
+  };
+  function run<T>(work: (context: Context) => Promise<T>): Promise<T> {
+    const context = {
+      ...{ name: "note", urn: "urn::note", signal: never, controlPlane: plane(), clock: realClock },
+      journal: new MemoryJournal(),
+      seen: nothingSeen(),
+      log: (line: string) => void lines.push(line),
+      warn: (line: string) => void lines.push(`warning: ${line}`),
+      newKey: () => keyed().idempotencyKey,
+      random: () => 1,
+    };
+    return withDeadline(context, 30_000, work);
+  }
+  /** As the class hands it over. */
+  async function inputs(path: string, content: Content, more: Properties = {}): Promise<Properties> {
+    const { source, hash } = await resolveContent(content);
+    const news = { machineId, path, content: source, hash, ...more };
+    const checked = core.check({}, news, { backend });
+    expect(checked.failures).toEqual([]);
+    return checked.inputs;
+  }
+  const put = async (path: string, content: Content, more?: Properties): Promise<Properties> => {
+    const news = await inputs(path, content, more);
+    return (await run((context) => core.create(context, news))).outs;
+  };
+  const shell = async (line: string): Promise<string> => {
+    const spec = { argv: ["/bin/sh", "-c", line], timeoutMs: 10_000 };
+    return (await plane().commands.run(machineId, spec, keyed())).stdout;
+  };
+  const read = (state: Properties) => run((context) => core.read(context, "id", state));
+  const remove = (state: Properties) => run((context) => core.remove(context, "id", state));
+  const at = `/srv/${backend}`;
+
+  test("a text is put where it belongs, with its mode, and its content is not in the outputs", async () => {
+    const outs = await put(`${at}/deep/er/note.txt`, "héllo\n", { mode: "0640" });
+    expect(await shell(`cat ${at}/deep/er/note.txt; stat -c %a ${at}/deep/er/note.txt`)).toBe("héllo\n640\n");
+    expect(outs).toMatchObject({ size: 7 });
+    expect(JSON.stringify(outs)).not.toContain("héllo");
+    expect(await read(outs)).toEqual({ props: outs });
+    await remove(outs);
+    expect(await shell(`ls ${at}/deep/er`)).toBe("");
+    await remove(outs);
+  });
+
+  test("a name that a shell would take apart is a name", async () => {
+    const path = `${at}/odd/$(touch x) '; "n" \\ *`;
+    const outs = await put(path, "x");
+    expect(await shell(`cd ${at}/odd && cat -- "$(ls)"`)).toBe("x");
+    await remove(outs);
+    expect(await shell(`ls ${at}/odd`)).toBe("");
+  });
+
+  test("large content with any bytes arrives as it is", async () => {
+    const file = join(folder, "large.bin");
+    writeFileSync(
+      file,
+      Buffer.from({ length: 1_500_000 }, (_none, place) => (place * 31) % 256),
+    );
+    const outs = await put(`${at}/large.bin`, new pulumi.asset.FileAsset(file));
+    expect(await shell(`sha256sum ${at}/large.bin | cut -c1-64`)).toBe(`${String(outs.hash)}\n`);
+  });
+
+  test("a change by hand is drift, and a file that is gone is gone", async () => {
+    const outs = await put(`${at}/drift.txt`, "mine");
+    await shell(`echo theirs > ${at}/drift.txt`);
+    const drifted = await read(outs);
+    expect(drifted?.props.hash).not.toBe(outs.hash);
+    expect(lines.join("\n")).toMatch(/was changed outside of Pulumi/);
+    const news = await inputs(`${at}/drift.txt`, "mine");
+    expect(core.diff(drifted?.props ?? {}, news).changes).toBe(true);
+    const again = await run((context) => core.update(context, "id", drifted?.props ?? {}, news));
+    expect(await shell(`cat ${at}/drift.txt`)).toBe("mine");
+    await shell(`rm ${at}/drift.txt`);
+    expect(await read(again)).toBeUndefined();
+  });
+
+  test("a folder: its files with their modes; a change removes what is in it no more and leaves what is not its own", async () => {
+    mkdirSync(join(folder, "bin"));
+    writeFileSync(join(folder, "bin", "run.sh"), "#!/bin/sh\necho ran\n", { mode: 0o755 });
+    writeFileSync(join(folder, "@data"), "data");
+    writeFileSync(join(folder, "old file.txt"), "old");
+    const outs = await put(`${at}/app`, new pulumi.asset.FileArchive(folder));
+    expect(await shell(`${at}/app/bin/run.sh; cat ${at}/app/@data`)).toBe("ran\ndata");
+    await shell(`echo kept > ${at}/app/own.txt`);
+    expect(await read(outs)).toEqual({ props: outs });
+
+    rmSync(join(folder, "old file.txt"));
+    rmSync(join(folder, "bin"), { recursive: true });
+    const news = await inputs(`${at}/app`, new pulumi.asset.FileArchive(folder));
+    const updated = await run((context) => core.update(context, "id", outs, news));
+    expect(await shell(`cd ${at}/app && find . -type f -o -type d | sort | tr '\\n' ' '`)).toBe(
+      ". ./@data ./own.txt ",
+    );
+    await shell(`rm ${at}/app/@data`);
+    expect(await read(updated)).toBeUndefined();
+    await remove(outs);
+    expect(await shell(`ls ${at}/app`)).toBe("own.txt\n");
+  });
+
+  test("a file that changes between preview and deploy is refused", async () => {
+    const file = join(folder, "moving.txt");
+    writeFileSync(file, "before");
+    const news = await inputs(`${at}/moving.txt`, new pulumi.asset.FileAsset(file));
+    writeFileSync(file, "after");
+    await expect(run((context) => core.create(context, news))).rejects.toThrow(
+      /changed while it was deployed/,
+    );
+  });
+
+  test("a machine that sleeps is not woken to be looked at, and is woken to be written to", async () => {
+    const id = await running(plane());
+    const outs = await put("/root/note.txt", "one", { machineId: id });
+    await plane().sleepMachine(id, keyed());
+    await settled(plane(), id, "sleeping");
+    expect(await read(outs)).toEqual({ props: outs });
+    expect((await plane().getMachine(id, { signal: never })).phase).toBe("sleeping");
+    const news = await inputs("/root/note.txt", "two", { machineId: id });
+    await run((context) => core.update(context, "id", outs, news));
+    expect((await plane().getMachine(id, { signal: never })).phase).toBe("running");
+    await plane().deleteMachine(id, keyed());
+    await settled(plane(), id, "destroyed").catch(() => undefined);
+    expect(await read(outs)).toBeUndefined();
+    await remove(outs);
+    await expect(run((context) => core.create(context, news))).rejects.toThrow(
+      /machine does not exist any more/,
+    );
+  });
+});
+
+describe("the check of a file", () => {
+  const failures = (args: Properties) =>
+    core.check(
+      {},
+      { machineId: "dm-1", path: "/a", content: { kind: "text", text: "x" }, ...args },
+      { backend: "local" },
+    ).failures;
+
+  test.each([
+    [{ path: "a" }, "path"],
+    [{ path: "/a/../b" }, "path"],
+    [{ mode: "9" }, "mode"],
+    [{ mode: "0644", content: { kind: "archive", entries: [] } }, "mode"],
+    [{ owner: "me" }, "owner"],
+  ])("refuses %j", (args, property) => {
+    expect(failures(args).map((failure) => failure.property)).toEqual([property]);
+  });
+
+  test("never names the content, whose value would be printed", () => {
+    expect(failures({ content: 7 }).map(({ property }) => property)).toEqual(["path"]);
+  });
+
+  test("lets pass what is not known yet", () => {
+    expect(failures({ machineId: unknownValue, content: unknownValue, hash: unknownValue })).toEqual([]);
+  });
+});
