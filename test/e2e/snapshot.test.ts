@@ -19,27 +19,49 @@ describe("snapshots of a stack", () => {
   });
   afterAll(() => stack.dispose());
 
-  test("a deploy that is killed in the middle of one leaves one, and the next deploy finds it", async () => {
-    await plane.faults({
-      ...{ on: "request", method: "POST", path: `/v1/machines/${machineId}/snapshots`, times: 1 },
-      loseAnswer: true,
-      delayMs: 300,
-    });
-    stack.program({ snapshots: { golden: { args: { machineId } } } });
+  /** A deploy that ends as soon as there is one snapshot more. */
+  const killed = async (): Promise<void> => {
+    const { length } = await stack.snapshotIds();
     const run = stack.begin("up", "--yes", "--skip-preview");
-    await eventually("the snapshot", async () => (await stack.snapshotIds())[0]);
+    await eventually("the snapshot", async () => (await stack.snapshotIds())[length]);
     killMarked(stack.mark, "", plane.pid);
     await run.ended;
     await eventually("the end of the run", () =>
       marked(stack.mark).every((pid) => pid === plane.pid) ? true : undefined,
     );
     stack.unlock();
+    await plane.faults();
+  };
+
+  test("a deploy that is killed in the middle of one leaves one, and the next deploy finds it", async () => {
+    await plane.faults({
+      ...{ on: "request", method: "POST", path: `/v1/machines/${machineId}/snapshots` },
+      loseAnswer: true,
+      delayMs: 300,
+    });
+    stack.program({ snapshots: { golden: { args: { machineId } } } });
+    await killed();
     const [left] = await stack.snapshotIds();
     expect(stack.named("golden")).toBeUndefined();
     await stack.must("up", "--yes", "--skip-preview");
     expect(stack.idOf("golden")).toBe(left);
     expect(await stack.snapshotIds()).toEqual([left]);
     await stack.must("preview", "--expect-no-changes");
+  });
+
+  test("what a killed deploy left goes when the stack is destroyed", async () => {
+    const kept = await stack.snapshotIds();
+    await plane.faults({
+      ...{ on: "request", method: "POST", path: `/v1/machines/${machineId}/snapshots` },
+      ...{ loseAnswer: true, delayMs: 300 },
+    });
+    stack.program({ snapshots: { golden: { args: { machineId } }, other: { args: { machineId } } } });
+    await killed();
+    expect(stack.named("other")).toBeUndefined();
+    await stack.must("destroy", "--yes", "--skip-preview");
+    expect(kept).toHaveLength(1);
+    expect(await stack.snapshotIds()).toEqual([]);
+    await stack.deploy({ snapshots: { golden: { args: { machineId } } } });
   });
 
   test("the same snapshot by its id, read only", async () => {
@@ -102,5 +124,24 @@ describe("snapshots of a stack", () => {
     });
     await stack.nullspace.snapshots.delete(id);
     await stack.must("destroy", "--yes", "--skip-preview");
+  });
+
+  test("an environment that was killed at its snapshot and then changed leaves none of the first", async () => {
+    const team = (trigger: string) => ({
+      environments: { team: { machine: small, triggers: [trigger], replicas: 1 } },
+    });
+    await plane.faults({
+      ...{ on: "request", method: "POST", path: "/v1/machines/dm-" },
+      ...{ loseAnswer: true, delayMs: 300 },
+    });
+    stack.program(team("first"));
+    await killed();
+    const [left] = await stack.snapshotIds();
+    await stack.deploy(team("second"));
+    expect(stack.idOf("team-golden")).not.toBe(left);
+    expect(await stack.snapshotIds()).toEqual([stack.idOf("team-golden")]);
+    await stack.must("destroy", "--yes", "--skip-preview");
+    expect(await stack.snapshotIds()).toEqual([]);
+    expect(await stack.machineIds()).toEqual([machineId]);
   });
 });

@@ -1,6 +1,7 @@
 import * as pulumi from "@pulumi/pulumi";
 import { Environment } from "../../../provider/src/environment/environment";
 import { checkEnvironment, type EnvironmentArgs } from "../../../provider/src/environment/args";
+import { environmentReference } from "../../../provider/src/environment/reference";
 import { program, type Registered } from "./program";
 
 const team = (args: Partial<EnvironmentArgs> = {}): EnvironmentArgs => ({
@@ -112,4 +113,15 @@ test.each<[object, RegExp]>([
   expect(() => {
     checkEnvironment("team", args as EnvironmentArgs);
   }).toThrow(reason);
+});
+
+test("the reference describes every argument and output, and what a change does", () => {
+  const entries = environmentReference();
+  expect(entries.map(({ name }) => name)).toEqual([
+    ...["machine", "files", "setup", "snapshot", "replicas", "replica", "triggers"],
+    ...["goldenSnapshotId", "baseMachineId", "replicas"],
+  ]);
+  expect(entries.every(({ description }) => description !== "")).toBe(true);
+  expect(entries.filter(({ required }) => required).map(({ name }) => name)).toEqual(["replicas"]);
+  expect(entries.find(({ name }) => name === "setup")?.change).toBe("all is built anew, then the old goes");
 });
