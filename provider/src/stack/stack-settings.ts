@@ -4,7 +4,7 @@
  */
 import { z } from "zod";
 import type { ConfigReader, Settings } from "../settings";
-import { readSettings } from "../settings";
+import { readSettings, SettingsError } from "../settings";
 import type { PulumiCli } from "./pulumi-cli";
 
 export interface Overrides {
@@ -14,14 +14,16 @@ export interface Overrides {
 
 const configSchema = z.record(
   z.string(),
-  z.looseObject({ value: z.unknown(), secret: z.boolean().optional() }),
+  z.looseObject({ value: z.unknown().optional(), secret: z.boolean().optional() }),
 );
 const keys = ["backend", "endpoint", "apiKey", "organizationId"].map((name) => `machines:${name}`);
 
-/** @throws PulumiError, for one when the passphrase is wrong */
-export async function configOf(cli: PulumiCli, { backend, endpoint }: Overrides): Promise<ConfigReader> {
-  const parsed = configSchema.safeParse(JSON.parse((await cli.config()).trim() || "{}"));
-  const known = parsed.success ? parsed.data : {};
+/** @throws SettingsError · PulumiError, for one when the passphrase is wrong */
+export async function configOf(
+  cli: Pick<PulumiCli, "config" | "secret">,
+  { backend, endpoint }: Overrides,
+): Promise<ConfigReader> {
+  const known = readConfig(await cli.config());
   const values = new Map<string, string>();
   for (const key of keys) {
     const entry = known[key];
@@ -32,6 +34,17 @@ export async function configOf(cli: PulumiCli, { backend, endpoint }: Overrides)
   if (backend !== undefined) values.set("machines:backend", backend);
   if (endpoint !== undefined) values.set("machines:endpoint", endpoint);
   return (key) => values.get(key);
+}
+
+function readConfig(text: string): z.infer<typeof configSchema> {
+  try {
+    return configSchema.parse(JSON.parse(text.trim() || "{}"));
+  } catch (error) {
+    // Without it a command would look at another service than the deploys do. The text may hold values: it is not shown.
+    throw new SettingsError('"pulumi config --json" printed no configuration that this version can read', {
+      cause: error,
+    });
+  }
 }
 
 export interface StackSettings {
