@@ -1,6 +1,8 @@
 export { Machine, type MachineArgs } from "./machine/resource";
 export { Command, type CommandArgs } from "./command/resource";
 export { File, type FileArgs } from "./file/resource";
+export { Environment } from "./environment/environment";
+export type { EnvironmentArgs } from "./environment/args";
 export { Snapshot, type SnapshotArgs } from "./snapshot/resource";
 export { machineReference } from "./machine/reference";
 export type { ReferenceEntry } from "./reference";

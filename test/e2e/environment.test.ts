@@ -119,3 +119,43 @@ describe("an environment: a base machine, its set-up, a golden snapshot, and rep
     expect(await stack.snapshotIds()).toEqual([]);
   });
 });
+
+describe("the same environment over the other dialect", () => {
+  const stack = new EnvironmentStack("sandbox");
+  const team = (line: string, replicas: number) => ({
+    environments: {
+      team: {
+        machine: { vcpu: 1, memoryMiB: 256, storageGiB: 1, env: { GREETING: "hello" } },
+        files: { "/root/name.txt": "nullspace" },
+        setup: [line],
+        replicas,
+      },
+    },
+  });
+
+  beforeAll(async () => {
+    await stack.init();
+    const { dedalus, apiKey } = stack.plane.endpoint();
+    await stack.must("config", "set", "machines:backend", "nullspace");
+    await stack.must("config", "set", "machines:endpoint", dedalus.replace(/dedalus$/, "nullspace"));
+    await stack.must("config", "set", "--secret", "machines:apiKey", apiKey);
+  });
+  afterAll(() => stack.dispose());
+
+  test("is made, scaled, built anew and destroyed", async () => {
+    const line = 'echo "$GREETING $(cat /root/name.txt)" > /root/made';
+    await stack.deploy(team(line, 1));
+    const first = stack.idOf("team-0");
+    expect(await stack.says(first.replace(/^mch_/, "dm-"), "cat /root/made")).toBe("hello nullspace\n");
+    await stack.deploy(team(line, 2));
+    expect(stack.idOf("team-0")).toBe(first);
+    await stack.must("preview", "--expect-no-changes");
+    await stack.deploy(team("echo other > /root/made", 2));
+    for (const name of ["team-0", "team-1"])
+      expect(await stack.says(stack.idOf(name).replace(/^mch_/, "dm-"), "cat /root/made")).toBe("other\n");
+    expect(await stack.snapshotIds()).toEqual([stack.idOf("team-golden")]);
+    await stack.must("destroy", "--yes", "--skip-preview");
+    expect(await stack.machineIds()).toEqual([]);
+    expect(await stack.snapshotIds()).toEqual([]);
+  });
+});

@@ -3,9 +3,7 @@
 const fs = require("node:fs");
 const path = require("node:path");
 const pulumi = require("@pulumi/pulumi");
-const dist = path.join(require.resolve("pulumi-machines/package.json"), "..", "dist");
-const { Snapshot } = require(path.join(dist, "snapshot/resource.js"));
-const { Environment } = require(path.join(dist, "environment/environment.js"));
+const { Environment, Snapshot } = require("pulumi-machines");
 
 const { environments = {}, snapshots = {} } = JSON.parse(
   fs.readFileSync(path.join(__dirname, "environment.json"), "utf8"),
