@@ -1,7 +1,8 @@
-/** `machines-local`: start, status, stop and logs of the embedded control plane. */
+/** `machines-local`: start, status, stop, logs and faults of the embedded control plane. */
 import { resolve } from "node:path";
 import { Command, Option } from "commander";
 import { runDetached } from "./cli/detached-child";
+import { faults } from "./cli/faults";
 import { faultsFile } from "./cli/faults-file";
 import { logs } from "./cli/logs";
 import {
@@ -108,6 +109,14 @@ function program(): Command {
     .option("-n, --lines <count>", "how many lines of the past", count, 100)
     .option("--json", "the lines as they are in the file")
     .action(logs);
+
+  cli
+    .command("faults")
+    .description("rehearse failures with a fault script (docs/faults.md); without one, show what is in force")
+    .argument("[file]", "fault script, which replaces the one in force", faultsFile)
+    .option("--clear", "no more faults")
+    .addOption(stateOption())
+    .action(faults);
 
   cli.command("run-detached", { hidden: true }).action(runDetached);
   return cli;

@@ -1,5 +1,5 @@
 /** `machines-local` status, stop, logs and start --detach, as a user runs them. */
-import { appendFileSync, mkdirSync, readFileSync } from "node:fs";
+import { appendFileSync, mkdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { startLocal } from "../../../local/src/start-local";
 import { buildOnce, Cli } from "./cli-process";
@@ -61,6 +61,33 @@ test("stop does not signal a program that hosts a control plane, or one that a s
   await hosted.close();
   // This process is named in holder.json still, and would be ended by a stop that believed it.
   expect((await cli.run(["stop"])).stdout).toMatch(/^No control plane runs on/);
+});
+
+test("faults puts a script in force, shows it, and ends it", async () => {
+  await cli.start();
+  expect((await cli.run(["faults"])).stdout).toBe("No faults are in force.\n");
+  const file = join(cli.state, "faults.json");
+  const rule = {
+    on: "start",
+    times: 1,
+    fail: { reason: "image_missing", lastError: "no image", retryable: false },
+  };
+  writeFileSync(file, JSON.stringify({ rules: [rule] }));
+  const put = await cli.run(["faults", file]);
+  expect([put.code, put.stdout]).toEqual([0, expect.stringMatching(/^1 rule in force, counted from now/)]);
+  expect((await cli.run(["faults"])).stdout).toContain("image_missing");
+  const both = await cli.run(["faults", file, "--clear"]);
+  expect([both.code, both.stderr]).toEqual([1, expect.stringContaining("not both")]);
+  expect((await cli.run(["faults", "--clear"])).stdout).toBe("No faults are in force.\n");
+});
+
+test("faults says which rule of a script is wrong, and what to do where nothing runs", async () => {
+  const file = join(cli.state, "faults.json");
+  mkdirSync(cli.state, { recursive: true });
+  writeFileSync(file, '{ "rules": [{ "on": "sometimes" }] }');
+  expect((await cli.run(["faults", file])).stderr).toMatch(/rule 1 \(on: sometimes\)/);
+  const none = await cli.run(["faults"]);
+  expect([none.code, none.stderr]).toEqual([1, expect.stringContaining("machines-local start --detach")]);
 });
 
 test("logs shows what happened, for people, without the key", async () => {
