@@ -1,6 +1,6 @@
 /** How a machine differs from what the state says of it, by the rules of a refresh. Pure. */
-import { isDeepStrictEqual } from "node:util";
 import { parseDuration } from "@pulumi-machines/sdk/duration";
+import { longestLeaseMs } from "../controlplane/nullspace-create";
 import type { MachineDetails, MachineView } from "../controlplane/port";
 import { driftedInputs, lineageOf, stateOf } from "../machine/state";
 import type { Entry } from "./stack-state";
@@ -45,25 +45,28 @@ export const isDrift = ({ sizes: sized, settings, lifetime, desire }: Drift): bo
   sized.length + settings.length + lifetime.length > 0 || desire !== undefined;
 
 /** Only what the program asked for: the rest is the service's own choice. */
-function lifetimeDrift({ lifetime = {} }: Pick<MachineDetails, "lifetime">, asked: unknown): string[] {
+function lifetimeDrift({ lifetime = {}, autosleepSeconds = 0 }: MachineDetails, asked: unknown): string[] {
   if (typeof asked !== "object" || asked === null) return [];
   const wanted = asked as Properties;
   const lines = limits
     .filter((name) => wanted[name] !== undefined && !sameSpan(wanted[name], lifetime[name]))
+    // Where one clock counts for both, an inactivity that lets the machine sleep is told as its autosleep.
+    .filter((name) => name !== "inactivity" || !sameSpan(wanted[name], String(autosleepSeconds)))
     .map((name) => `lifetime.${name} ${textOf(lifetime[name])} and not ${textOf(wanted[name])}`);
   const { then } = wanted;
-  if (then !== undefined && lifetime.then !== undefined && !isDeepStrictEqual(then, lifetime.then)) {
-    lines.push(`lifetime.then ${textOf(lifetime.then)} and not ${textOf(then)}`);
+  if (then !== undefined && lifetime.then !== undefined && then !== lifetime.then) {
+    lines.push(`lifetime.then ${lifetime.then} and not ${textOf(then)}`);
   }
   return lines;
 }
 
-/** None is never. */
+/** None is never, and so is the longest lease of a service that has no machine without one. */
 function sameSpan(one: unknown, other: unknown): boolean {
   const seconds = (text: unknown): number | undefined => {
     if (text === undefined) return 0;
     try {
-      return typeof text === "string" ? parseDuration(text) : undefined;
+      const span = typeof text === "string" ? parseDuration(text) : undefined;
+      return span !== undefined && span * 1_000 >= longestLeaseMs ? 0 : span;
     } catch {
       return undefined; // Written by another version: it is simply different.
     }

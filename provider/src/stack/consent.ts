@@ -38,8 +38,8 @@ export function agreedTo(findings: readonly Finding[], named: readonly string[])
 }
 
 /** @throws NobodyToAskError without a terminal and without --yes */
-export function checkAskable(yes: boolean): void {
-  if (yes || (process.stdin.isTTY && process.stdout.isTTY)) return;
+export function checkAskable(yes: boolean, isTerminal: boolean): void {
+  if (yes || isTerminal) return;
   throw new NobodyToAskError(
     "--fix asks before each change and needs a terminal; without one, give --yes as well",
   );
@@ -52,18 +52,30 @@ export async function consentTo(
 ): Promise<Consent> {
   if (yes) return agreedTo(findings, named);
   const terminal = createInterface({ input: process.stdin, output: process.stdout });
-  const consent: Consent = { agreed: [], others: [] };
+  // Whoever closes the input agrees to nothing more.
+  const closed = new Promise<string>((resolve) => terminal.once("close", () => resolve("")));
   try {
-    for (const finding of findings) {
-      const { fix, subject, severity } = finding;
-      if (fix === undefined || severity === "note") continue;
-      const what = fixText(fix);
-      const answer = await terminal.question(`${plainText(`${subject}: ${what}?`, secrets)} [y/N] `);
-      if (/^y(es)?$/i.test(answer.trim())) consent.agreed.push(finding);
-      else consent.others.push({ subject, what, outcome: "refused" });
-    }
+    const ask = (question: string): Promise<string> =>
+      Promise.race([terminal.question(plainText(question, secrets) + " [y/N] "), closed]);
+    return await askedOf(findings, ask);
   } finally {
     terminal.close();
+  }
+}
+
+/** One question for each change; only a yes is one. */
+export async function askedOf(
+  findings: readonly Finding[],
+  ask: (question: string) => Promise<string>,
+): Promise<Consent> {
+  const consent: Consent = { agreed: [], others: [] };
+  for (const finding of findings) {
+    const { fix, subject, severity } = finding;
+    if (fix === undefined || severity === "note") continue;
+    const what = fixText(fix);
+    const answer = await ask(`${subject}: ${what}?`);
+    if (/^y(es)?$/i.test(answer.trim())) consent.agreed.push(finding);
+    else consent.others.push({ subject, what, outcome: "refused" });
   }
   return consent;
 }

@@ -41,7 +41,7 @@ async function doctor(flags: DoctorFlags): Promise<void> {
   if (flags.json && flags.fix && !flags.yes) {
     throw new Error("--fix asks on the terminal, where --json prints: give --yes as well");
   }
-  if (flags.fix) checkAskable(flags.yes === true);
+  if (flags.fix) checkAskable(flags.yes === true, process.stdin.isTTY && process.stdout.isTTY);
   const options = stackOptionsOf(flags);
   const opened = await openStack(options, process.env);
   try {

@@ -30,8 +30,11 @@ function whyAsleep(situation: Situation, machine: MachineDetails, verb: string):
   if (cause === undefined) return notTold(situation, machine, verb);
   const at = clockTime(cause.event.occurredAt, nowMs);
   if (cause.actor.kind === "service") {
-    const reason =
-      cause.event.reason === undefined ? "without a reason" : `for this reason: ${cause.event.reason}`;
+    const said = cause.event.reason;
+    const likely = sleepsByItself(machine, undefined)
+      ? `: most likely ${limitWords("autosleep", situation)}`
+      : "";
+    const reason = said === undefined ? `without a reason${likely}` : `for this reason: ${said}`;
     const sentence = `${machineText} ${verb} because the service put it to sleep at ${at}, ${reason}`;
     return { code: "asleep_service", sentence };
   }
@@ -79,20 +82,17 @@ function notTold(situation: Situation, machine: MachineDetails, verb: string): E
 
 /** What brings it back. */
 function toWake({ backend, entry, foundBy, sight }: Situation): string {
-  const ephemeral = sight.kind === "there" && sight.machine.ephemeral === true;
   const outputs = entry?.outputs ?? {};
   if (outputs.desiredState === "sleeping") {
     return 'for a running one, set desiredState to "running" and run "pulumi up"';
   }
   const asked = outputs.autoResume;
-  const known = entry !== undefined && foundBy === undefined;
-  // As the adapters ask for it: Dedalus always wakes, the embedded control plane unless told otherwise.
-  const wakes =
-    backend === "dedalus" ||
-    asked === true ||
-    (backend === "local" && known && asked !== false && !ephemeral);
-  if (wakes) return "a command in it wakes it";
-  return asked === false || backend === "nullspace"
-    ? "no use wakes it (autoResume), only a call to wake it"
+  // Dedalus always wakes; elsewhere the adapters ask for it wherever a machine may sleep, unless the program says otherwise.
+  if (backend === "dedalus" || asked === true) return "a command in it wakes it";
+  if (asked === false) return "no use wakes it (autoResume), only a call to wake it";
+  const ephemeral = sight.kind === "there" && sight.machine.ephemeral === true;
+  // A machine that was taken over, or is no one's of the stack, has settings of its own.
+  return entry !== undefined && foundBy === undefined && outputs.adopt === undefined && !ephemeral
+    ? "a command in it wakes it"
     : "a call to wake it does, and a command where its autoResume is set";
 }

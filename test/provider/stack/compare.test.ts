@@ -86,6 +86,13 @@ test("texts that say the same time are no drift, and what the program leaves to 
   expect(kinds({ state, looks })).toEqual([]);
 });
 
+test("a service that has one clock for idleness, and no machine without a lease, has what was asked for", () => {
+  const lifetime = { timeout: "never", inactivity: "30m" };
+  const state = stateOf({ entries: [entry({ lifetime, autosleep: undefined, autosleepSeconds: 1800 })] });
+  const looks = there({ autosleepSeconds: 1800, lifetime: { timeout: "52w1d", then: "sleep" } });
+  expect(kinds({ state, looks })).toEqual([]);
+});
+
 test("a failed machine, and one whose last operation failed", () => {
   const failed = there({ phase: "failed", reason: "image_pull", lastError: "no such image" });
   expect(compare(survey({ state: recorded, looks: failed }))[0]).toMatchObject({

@@ -171,7 +171,7 @@ const cases: [what: string, given: Situation, code: string, sentence: string | R
     /its history has no word of it \(any more\)/,
   ],
   [
-    "asleep on Nullspace, where only some machines wake by use",
+    "put to sleep by Nullspace without a word",
     situation({
       backend: "nullspace",
       entry: entry({ __backend: "nullspace" }),
@@ -179,7 +179,13 @@ const cases: [what: string, given: Situation, code: string, sentence: string | R
       events: [...made, ...done("hibernate", "10:02:00", system)],
     }),
     "asleep_service",
-    /without a reason; no use wakes it \(autoResume\), only a call to wake it\.$/,
+    /without a reason: most likely its autosleep of 15m; a command in it wakes it\.$/,
+  ],
+  [
+    "asleep, with an autoResume of its own since it was taken over",
+    situation({ ...asleep("autosleep"), events: [], entry: entry({ adopt: "dm-1" }) }),
+    "asleep_untold",
+    /; a call to wake it does, and a command where its autoResume is set\.$/,
   ],
   [
     "a machine of no stack, asleep",
