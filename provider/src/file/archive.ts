@@ -7,7 +7,7 @@ import { create } from "tar";
 import type { Context } from "../context";
 import { RefusedError } from "../controlplane/port";
 import type { Source } from "./args";
-import { fileHash } from "./hash";
+import { archiveHash, fileHash, isExecutable, type ArchiveFile } from "./hash";
 
 type Entry = Extract<Source, { kind: "archive" }>["entries"][number];
 
@@ -17,11 +17,20 @@ export type Files = Record<string, string>;
 /** Exit code of our own scripts: the folder is not there. */
 const isMissing = 66;
 
+export interface Packed {
+  tar: Buffer;
+  files: Files;
+  /** Of all the files together, in bytes. */
+  size: number;
+  /** As the program computed it; see hash.ts. */
+  hash: string;
+}
+
 /** The archive as one tar, and what is in it. */
-export async function tarOf(entries: readonly Entry[]): Promise<{ tar: Buffer; files: Files; size: number }> {
+export async function tarOf(entries: readonly Entry[]): Promise<Packed> {
   const folder = await mkdtemp(join(tmpdir(), "pulumi-machines-"));
   try {
-    const files: Files = {};
+    const found: ArchiveFile[] = [];
     let size = 0;
     for (const entry of entries) {
       const content = "text" in entry ? Buffer.from(entry.text) : await readFile(entry.path);
@@ -30,7 +39,7 @@ export async function tarOf(entries: readonly Entry[]): Promise<{ tar: Buffer; f
       await mkdir(dirname(copy), { recursive: true });
       await writeFile(copy, content);
       await chmod(copy, mode);
-      files[entry.name] = fileHash(content);
+      found.push({ name: entry.name, hash: fileHash(content), executable: isExecutable(mode) });
       size += content.length;
     }
     // A name that begins with "@" would be taken for an archive to be read.
@@ -39,7 +48,8 @@ export async function tarOf(entries: readonly Entry[]): Promise<{ tar: Buffer; f
     if (names.length > 0) {
       for await (const chunk of create({ cwd: folder, portable: true }, names)) chunks.push(chunk);
     }
-    return { tar: Buffer.concat(chunks), files, size };
+    const files = Object.fromEntries(found.map(({ name, hash }) => [name, hash]));
+    return { tar: Buffer.concat(chunks), files, size, hash: archiveHash(found) };
   } finally {
     await rm(folder, { recursive: true, force: true });
   }

@@ -2,11 +2,11 @@
  * What the program gave as content, in a form that reaches the provider, and its hash. Assets and archives do not reach a
  * dynamic provider as such: they are looked at here, in the program, and what is large stays on disk until it is written.
  */
-import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { join, posix, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import type { Source } from "./args";
-import { archiveHash, fileHash } from "./hash";
+import { archiveHash, fileHash, isExecutable, type ArchiveFile } from "./hash";
 
 type Entry = Extract<Source, { kind: "archive" }>["entries"][number];
 export type Content = string | pulumi.asset.Asset | pulumi.asset.Archive;
@@ -23,7 +23,7 @@ export async function resolveContent(content: Content): Promise<Resolved> {
   if (pulumi.asset.Asset.isInstance(content)) return ofAsset(content);
   const entries = (await entriesOf(content, "")).sort((a, b) => (a.name < b.name ? -1 : 1));
   const source: Source = { kind: "archive", entries };
-  return { source, hash: archiveHash(entries.map((entry) => [entry.name, entryHash(entry)])) };
+  return { source, hash: archiveHash(entries.map(archiveFile)) };
 }
 
 const ofText = (text: string): Resolved => ({
@@ -31,8 +31,11 @@ const ofText = (text: string): Resolved => ({
   hash: fileHash(Buffer.from(text)),
 });
 
-const entryHash = (entry: Entry): string =>
-  fileHash("text" in entry ? Buffer.from(entry.text) : readFileSync(entry.path));
+const archiveFile = (entry: Entry): ArchiveFile => ({
+  name: entry.name,
+  hash: fileHash("text" in entry ? Buffer.from(entry.text) : readFileSync(entry.path)),
+  executable: "path" in entry && isExecutable(statSync(entry.path).mode),
+});
 
 /** The members that Pulumi's assets have, by their kind. */
 interface Parts {

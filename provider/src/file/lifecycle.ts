@@ -82,10 +82,13 @@ async function hashNow(
 ): Promise<string | undefined> {
   const { controlPlane, signal } = context;
   if (state.__files === undefined) return controlPlane.files.hash(machineId, path, { signal });
-  const names = Object.keys(filesOf(state));
+  const wanted = filesOf(state);
+  const names = Object.keys(wanted);
   if (names.length === 0) return String(state.hash);
   const found = await filesIn(context, machineId, path, names);
-  return Object.keys(found).length === 0 ? undefined : archiveHash(Object.entries(found));
+  if (Object.keys(found).length === 0) return undefined;
+  if (names.every((name) => found[name] === wanted[name])) return String(state.hash);
+  return archiveHash(Object.entries(found).map(([name, hash]) => ({ name, hash, executable: false })));
 }
 
 async function remove(context: Context, _id: string, state: Properties): Promise<void> {

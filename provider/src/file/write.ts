@@ -6,7 +6,7 @@ import { awaken } from "../command/awaken";
 import { patiently } from "../patience";
 import { removeFiles, tarOf, unpack, type Files } from "./archive";
 import type { FileInputs } from "./args";
-import { archiveHash, fileHash } from "./hash";
+import { fileHash } from "./hash";
 import type { Written } from "./state";
 
 /** @param before Of an archive: the files that an earlier one has put there. */
@@ -18,8 +18,8 @@ export async function write(
 ): Promise<Written> {
   const { machineId, path, content } = inputs;
   if (content.kind === "archive") {
-    const { tar, files, size } = await tarOf(content.entries);
-    mustBe(archiveHash(Object.entries(files)), hash, path);
+    const { tar, files, size, hash: packed } = await tarOf(content.entries);
+    mustBe(packed, hash, path);
     await whileAwake(context, machineId, async () => {
       await unpack(context, machineId, path, tar);
       await removeFiles(

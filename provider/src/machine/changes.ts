@@ -102,8 +102,12 @@ function differs(name: ChangeName, olds: Properties, news: Properties): boolean 
   if (isUnknown(after)) return true;
   if (name === "autosleep") return !sameSpan(liveAutosleep(olds), after);
   if (name.startsWith("lifetime.") && name !== "lifetime.then") return !sameSpan(before, after);
-  return !isDeepStrictEqual(before ?? undefined, after ?? undefined);
+  return !sameValue(before, after);
 }
+
+/** Null is what the engine makes of a value that is not there. */
+export const sameValue = (one: unknown, other: unknown): boolean =>
+  isDeepStrictEqual(one ?? undefined, other ?? undefined);
 
 const liveAutosleep = (olds: Properties): unknown =>
   typeof olds.autosleepSeconds === "number" ? `${String(olds.autosleepSeconds)}s` : olds.autosleep;

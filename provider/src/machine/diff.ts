@@ -1,6 +1,6 @@
 /** What a change in the program means for a machine. Pure. */
 import type { Backend } from "../controlplane/capabilities";
-import { argumentOf, changesBetween, type Change } from "./changes";
+import { argumentOf, changesBetween, sameValue, type Change } from "./changes";
 import { sameMachine } from "./adopt";
 import { mayLoseDisk } from "./rules";
 import { isUnknown } from "../hidden";
@@ -32,8 +32,13 @@ export function diffMachine(
   if (shrinks(olds, news) && mayLoseDisk(news)) replaces.add("storageGiB");
   const { adopt } = news;
   if (typeof adopt === "string" && !isUnknown(adopt) && !sameMachine(adopt, id)) replaces.add("adopt");
-  // A machine that failed is looked after by the next update, whatever the program says.
-  const changes = changed.length > 0 || replaces.size > 0 || olds.phase === "failed";
+  const changes =
+    changed.length > 0 ||
+    replaces.size > 0 ||
+    // A delete goes by the timeouts in the state.
+    !sameValue(olds.timeouts, news.timeouts) ||
+    // A machine that failed is looked after by the next update, whatever the program says.
+    olds.phase === "failed";
   return { changes, replaces: [...replaces], changed };
 }
 
@@ -41,6 +46,13 @@ const shrinks = (olds: Record<string, unknown>, news: Record<string, unknown>): 
   typeof olds.storageGiB === "number" &&
   typeof news.storageGiB === "number" &&
   news.storageGiB < olds.storageGiB;
+
+/** What could keep the disk, where that is possible. */
+function keepHint({ changed }: MachineDiff, news: Record<string, unknown>): string {
+  const brought = ["template", "env", "cwd", "from", "storageGiB"];
+  const cannot = news.from !== undefined || changed.some(({ name }) => brought.includes(name));
+  return cannot ? "" : '; beforeReplace: "snapshot" would keep what is on it';
+}
 
 /** What a preview says of a machine that is replaced or restarted; nothing where nothing is lost. */
 export function warningsOf(name: string, diff: MachineDiff, news: Record<string, unknown>): string[] {
@@ -50,9 +62,7 @@ export function warningsOf(name: string, diff: MachineDiff, news: Record<string,
       ? [
           `machine "${name}" is replaced (${why}); the new one starts from a snapshot of its disk, its processes end`,
         ]
-      : [
-          `machine "${name}" is replaced (${why}) and ITS DISK IS LOST; beforeReplace: "snapshot" would keep what is on it`,
-        ];
+      : [`machine "${name}" is replaced (${why}) and ITS DISK IS LOST${keepHint(diff, news)}`];
   }
   const restarts = diff.changed.filter(({ effect, unknown }) => effect === "restart" && !unknown);
   return restarts.length > 0

@@ -14,7 +14,7 @@ const olds = {
   __urn: "urn:a",
 };
 const { vcpu, memoryMiB, storageGiB, desiredState, autosleep } = olds;
-const same = { vcpu, memoryMiB, storageGiB, desiredState, autosleep };
+const same = { timeouts: olds.timeouts, vcpu, memoryMiB, storageGiB, desiredState, autosleep };
 
 describe("diff", () => {
   test.each([
@@ -30,7 +30,7 @@ describe("diff", () => {
     ["the same duration in seconds", { autosleep: "5400" }, [], []],
     ["another duration", { autosleep: "never" }, ["autosleep"], []],
     ["no autosleep argument", { autosleep: undefined }, [], []],
-    ["timeouts, budget, names", { timeouts: {}, failure: {}, __urn: "urn:b", __stackIdentity: "x" }, [], []],
+    ["budget, names", { failure: {}, __urn: "urn:b", __stackIdentity: "x" }, [], []],
     ["a smaller disk, refused", { storageGiB: 10 }, ["storageGiB"], []],
     [
       "a smaller disk, allowed",
@@ -77,6 +77,11 @@ describe("diff", () => {
     expect(replacesWith("mch_1")).toEqual([]);
     expect(replacesWith(undefined)).toEqual([]);
     expect(replacesWith("dm-2")).toEqual(["adopt"]);
+  });
+
+  test("other timeouts come into the state, where a delete finds them, and replace nothing", () => {
+    const diff = diffMachine("dm-1", olds, { ...same, timeouts: { create: "10m", delete: "1h" } }, "local");
+    expect(diff).toEqual({ changes: true, replaces: [], changed: [] });
   });
 
   test("a machine that failed is changed by the next update, whatever the program says", () => {
