@@ -4,5 +4,6 @@ export { File, type FileArgs } from "./file/resource";
 export { Environment } from "./environment/environment";
 export type { EnvironmentArgs } from "./environment/args";
 export { Snapshot, type SnapshotArgs } from "./snapshot/resource";
+export { Webhook, type WebhookArgs } from "./webhook/resource";
 export { machineReference } from "./machine/reference";
 export type { ReferenceEntry } from "./reference";

@@ -15,6 +15,10 @@ export interface JournalEntry {
   machineId?: string;
   /** The snapshot of the machine before, which this one starts from; see machine/replacement.ts. */
   snapshotId?: string;
+  /** The webhook that came of it, and what tells it from others where no answer came; see webhook/trace.ts. */
+  webhookId?: string;
+  asked?: string;
+  before?: string[];
   /** The last create that answered this machine to the engine: the state's `__claim` says which. */
   claim?: string;
   /** Earlier creates that answered the same machine: a state entry with one of these is not the one in force. */
