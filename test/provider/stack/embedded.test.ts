@@ -7,6 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { LocalControlPlane } from "../../../provider/src/controlplane/local";
 import { DedalusControlPlane } from "../../../provider/src/controlplane/dedalus";
+import { NullspaceControlPlane } from "../../../provider/src/controlplane/nullspace";
 import { tagsFor } from "../../../provider/src/controlplane/tags";
 import { FileJournal } from "../../../provider/src/create-journal";
 import { createKey } from "../../../provider/src/identity";
@@ -184,6 +185,30 @@ test("over the Dedalus API alone it says what cannot be known, and the journal f
     ]);
   } finally {
     await dedalus.close();
+  }
+});
+
+test("over the Nullspace API alone, tags and history tell as much", async () => {
+  const nullspace = new NullspaceControlPlane({
+    backend: "nullspace",
+    baseUrl: local.nullspace,
+    apiKey: local.apiKey,
+  });
+  try {
+    const spec = { vcpu: 1, memoryMiB: 256, storageGiB: 1, tags };
+    const { id } = await nullspace.createMachine(spec, keyed());
+    await settled(nullspace, id, "running");
+    await nullspace.sleepMachine(id, keyed());
+    await settled(nullspace, id, "sleeping");
+    const world = { state: empty, plane: nullspace, journal, cli };
+    const situation = await situationOf("web", world, { signal: never, nowMs: Date.now() });
+    expect(situation).toMatchObject({ id, foundBy: "tags", missing: [] });
+    expect(explain(situation).sentence).toMatch(/sleeps because it was put to sleep at .* by somebody else/);
+    expect(compare(await surveyOf({ ...world, signal: never }, names))).toMatchObject([
+      { kind: "unknown_machine", subject: "web", mustBeNamed: true, fix: { machineId: id } },
+    ]);
+  } finally {
+    await nullspace.close();
   }
 });
 
