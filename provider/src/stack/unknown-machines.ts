@@ -1,8 +1,10 @@
 /** Machines of a stack that its state does not know: left by an interrupted create, let go, or copies. Pure. */
 import type { MachineDetails } from "../controlplane/port";
 import { tagNames } from "../controlplane/tags";
+import { createKey } from "../identity";
 import { sameMachine } from "../machine/adopt";
 import { keyOf } from "../machine/sighting";
+import { lineageOf } from "../machine/state";
 import type { Finding } from "./finding";
 import type { Survey } from "./survey";
 
@@ -45,10 +47,6 @@ function findingOf(survey: Survey, machine: MachineDetails): Finding {
     };
   }
   const remembered = key === undefined ? undefined : survey.journal.get(key);
-  const isPending = survey.state.pending.some((operation) => operation.isMachine && operation.name === name);
-  const wasInterrupted =
-    isPending || (remembered !== undefined && !remembered.recorded && !remembered.answered);
-  if (wasInterrupted) return interruptedFinding(name, machine, key);
   const fix = { do: "delete_machine", machineId: id, ...(key === undefined ? {} : { key }) } as const;
   const either = `take it over with ${adoptLine(id)} in the arguments of a Machine, or delete it`;
   if (remembered?.recorded) {
@@ -64,6 +62,8 @@ function findingOf(survey: Survey, machine: MachineDetails): Finding {
       mustBeNamed: true,
     };
   }
+  const neverAnswered = remembered !== undefined && !remembered.answered;
+  if (neverAnswered || isPending(survey, name, key)) return interruptedFinding(name, machine, key);
   return {
     kind: "unknown_machine",
     severity: "fault",
@@ -73,6 +73,22 @@ function findingOf(survey: Survey, machine: MachineDetails): Finding {
     fix,
     mustBeNamed: true,
   };
+}
+
+/** Machines that a resource may have had in its life, at most. */
+const mostGenerations = 200;
+
+/** True when the state has a pending create that made this machine: one that comes after all that it knows. */
+function isPending({ state }: Survey, name: string, key: string | undefined): boolean {
+  const { identity } = state;
+  return state.pending.some(({ urn, type, isMachine, name: pending }) => {
+    if (!isMachine || type !== "creating" || pending !== name) return false;
+    if (identity === undefined || key === undefined) return true;
+    const known = state.entries.filter((entry) => entry.urn === urn).map((entry) => lineageOf(entry.outputs));
+    const first = Math.max(-1, ...known.map((lineage) => lineage?.generation ?? -1)) + 1;
+    const generations = Array.from({ length: mostGenerations }, (_, at) => first + at);
+    return generations.some((generation) => createKey({ stackIdentity: identity, urn }, generation) === key);
+  });
 }
 
 function interruptedFinding(name: string, { id, phase }: MachineDetails, key: string | undefined): Finding {

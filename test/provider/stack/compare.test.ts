@@ -159,8 +159,25 @@ describe("a machine that the state does not know", () => {
     expect(agreedTo(found, ["dm-2"]).agreed).toEqual([]);
   });
 
-  test("which the stack let go must be named, too", () => {
+  test("is no left-over of a pending create that comes after it, nor of an update that is pending", () => {
+    const replaced = stateOf({
+      entries: [entry({ __generation: 1 }, { id: "dm-7" })],
+      pending: [creating("web")],
+    });
+    const looks = new Map<string, Look>([["dm-7", { kind: "there", machine: machine({ id: "dm-7" }) }]]);
+    const before = compare(survey({ state: replaced, looks, tagged: [lost] }));
+    expect(before[0]).toMatchObject({ kind: "unknown_machine", mustBeNamed: true });
+    const updating = stateOf({ pending: [{ ...creating("web"), type: "updating" }] });
+    expect(compare(survey({ state: updating, tagged: [lost] }))[0]).toMatchObject({ mustBeNamed: true });
+  });
+
+  test("which the stack let go must be named, too, even while another create of it is pending", () => {
     const journal = new Map([[key, { key, urn, machineId: "dm-1", recorded: true, answered: true }]]);
+    const pending = stateOf({ pending: [creating("web")] });
+    expect(compare(survey({ state: pending, tagged: [lost], journal }))[0]).toMatchObject({
+      kind: "let_go_machine",
+      mustBeNamed: true,
+    });
     expect(compare(survey({ tagged: [lost], journal }))).toMatchObject([
       { kind: "let_go_machine", mustBeNamed: true },
     ]);
