@@ -113,7 +113,7 @@ const liveAutosleep = (olds: Properties): unknown =>
   typeof olds.autosleepSeconds === "number" ? `${String(olds.autosleepSeconds)}s` : olds.autosleep;
 
 /** Old states were checked when they were written; a text that does not parse any more is simply different. */
-function sameSpan(before: unknown, after: unknown): boolean {
+export function sameSpan(before: unknown, after: unknown): boolean {
   if (before === after) return true;
   try {
     return (

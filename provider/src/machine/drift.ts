@@ -3,6 +3,7 @@ import type { Context } from "../context";
 import type { EventView } from "../controlplane/event-port";
 import type { MachineView } from "../controlplane/port";
 import { wordsOf } from "../converge";
+import { sameValue } from "./changes";
 
 type Properties = Record<string, unknown>;
 
@@ -33,6 +34,9 @@ export function driftLines(
     lines.push(
       `${machine} was given the autosleep ${textOf(after.autosleep)} outside of Pulumi, instead of ${textOf(before.autosleep)}`,
     );
+  }
+  if (!sameValue(before.lifetime, after.lifetime)) {
+    lines.push(`${machine} was given another lifetime outside of Pulumi: ${JSON.stringify(after.lifetime)}`);
   }
   if (before.desiredState !== undefined && after.desiredState !== before.desiredState) {
     const what =

@@ -32,7 +32,7 @@ import { InitFailure } from "../init-failure";
 import { findOrMake, LookedUpError, type Found } from "./find-machine";
 import { dropSnapshot, snapshotBefore, snapshotFor } from "./replacement";
 import { keyOf, sighted } from "./sighting";
-import { driftedInputs, lineageOf, stateOf, type Lineage } from "./state";
+import { driftedInputs, lineageOf, liveLifetime, stateOf, type Lineage } from "./state";
 import { awaitGone } from "./await-gone";
 
 type Properties = Record<string, unknown>;
@@ -291,11 +291,16 @@ export async function read(
 ): Promise<{ props: Properties; inputs?: Properties } | undefined> {
   await sighted(context, id, state);
   try {
-    const view = await patiently(context, () =>
-      context.controlPlane.getMachine(id, { signal: context.signal }),
+    const { controlPlane, signal } = context;
+    // Only a whole description tells of a lifetime, and only one that the program asked for can drift.
+    const view: MachineView & { lifetime?: Lifetime } = await patiently(context, () =>
+      state.lifetime === undefined
+        ? controlPlane.getMachine(id, { signal })
+        : controlPlane.describeMachine(id, { signal }),
     );
     if (view.phase === "destroyed" || view.desiredState === "destroyed") return undefined;
-    const props = stateOf(view, state, lineageOf(state));
+    const lifetime = liveLifetime(state.lifetime, view.lifetime);
+    const props = stateOf(view, { ...state, ...(lifetime ? { lifetime } : {}) }, lineageOf(state));
     const inputs = driftedInputs(state, props);
     await sayDrift(context, view, state, props);
     return inputs ? { props, inputs } : { props };

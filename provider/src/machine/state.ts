@@ -1,7 +1,8 @@
 /** What the stack's state holds of a machine. Pure. */
 import { formatDuration, parseDuration } from "@pulumi-machines/sdk/duration";
-import type { MachineView } from "../controlplane/port";
+import type { Lifetime, MachineView } from "../controlplane/port";
 import { argumentNames } from "./args";
+import { sameSpan, sameValue } from "./changes";
 import { sleepsByItself } from "./falls-asleep";
 
 /** Counts the forms of the state; a newer provider reads every older one. */
@@ -72,6 +73,18 @@ function liveDesire(view: MachineView, inputs: Record<string, unknown>): unknown
   return fellAsleep ? asked : view.desiredState;
 }
 
+/** What the program asked of a lifetime, with what the service has of it; members that it did not name are not its own. */
+export function liveLifetime(asked: unknown, live: Lifetime | undefined): Lifetime | undefined {
+  if (typeof asked !== "object" || asked === null || live === undefined) return undefined;
+  const wanted = asked as Lifetime;
+  const timeout =
+    wanted.timeout === undefined || live.timeout === undefined || sameSpan(wanted.timeout, live.timeout)
+      ? {}
+      : { timeout: live.timeout };
+  const then = wanted.then === undefined || live.then === undefined ? {} : { then: live.then };
+  return { ...wanted, ...timeout, ...then };
+}
+
 export function lineageOf(state: Record<string, unknown>): Lineage | undefined {
   const { __generation: generation, __claim: claim } = state;
   return typeof generation === "number" && typeof claim === "string" ? { generation, claim } : undefined;
@@ -89,8 +102,8 @@ export function driftedInputs(
   before: Record<string, unknown>,
   after: Record<string, unknown>,
 ): Record<string, unknown> | undefined {
-  const names = ["vcpu", "memoryMiB", "storageGiB", "autosleep", "desiredState"] as const;
-  const drifted = names.filter((name) => before[name] !== undefined && before[name] !== after[name]);
+  const names = ["vcpu", "memoryMiB", "storageGiB", "autosleep", "desiredState", "lifetime"] as const;
+  const drifted = names.filter((name) => before[name] !== undefined && !sameValue(before[name], after[name]));
   if (drifted.length === 0) return undefined;
   const inputs = { ...inputsIn(before), ...Object.fromEntries(drifted.map((name) => [name, after[name]])) };
   if (Array.isArray(before.__defaults)) {

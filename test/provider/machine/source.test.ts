@@ -198,6 +198,23 @@ describe("settings that no view shows", () => {
     expect(specOf(world, id).lifetime).toEqual({ timeout: "never" });
   });
 
+  test("one that somebody else set is drift, and the next run sets it back", async () => {
+    const { world } = worldWithSnapshots();
+    const asked = world.inputs({ ...small, lifetime: { timeout: "1h" } });
+    const { id, outs } = await world.create(asked);
+    await world.plane.updateMachine(
+      id,
+      { lifetime: { timeout: "9h", then: "destroy" } },
+      { signal: new AbortController().signal, idempotencyKey: "by-hand" },
+    );
+    const found = await world.read(id, outs);
+    expect(found?.props.lifetime).toEqual({ timeout: "9h" });
+    expect(found?.inputs?.lifetime).toEqual({ timeout: "9h" });
+    expect(world.warnings.join()).toMatch(/another lifetime outside of Pulumi/);
+    await world.update(id, found?.props ?? {}, asked);
+    expect(specOf(world, id).lifetime).toEqual({ timeout: "1h" });
+  });
+
   test("one that could not be set stays a difference for the next run", async () => {
     const { world } = worldWithSnapshots();
     const { id, outs } = await world.create(world.inputs({ ...small, lifetime: { timeout: "1h" } }));
