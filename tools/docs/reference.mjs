@@ -11,6 +11,7 @@ import { root } from "../setup/node-modules.mjs";
 const require = createRequire(import.meta.url);
 const { references } = require(join(root, "provider/dist/references.js"));
 const { changeEffects } = require(join(root, "provider/dist/machine/changes.js"));
+const { capabilities } = require(join(root, "provider/dist/controlplane/capabilities.js"));
 
 const cell = (text) => text.replaceAll("|", "\\|").replaceAll("\n", " ");
 const table = (head, rows) =>
@@ -44,6 +45,27 @@ const resourceText = ({ title, summary, entries }) => [
 ];
 
 const words = { "in place": "in place", restart: "restarts", replace: "**replaces**", none: "no change" };
+/** Which capability an argument, or a member of one, needs. */
+const needs = {
+  template: "templates",
+  from: "snapshots",
+  beforeReplace: "snapshots",
+  env: "env",
+  cwd: "cwd",
+  metadata: "metadata",
+  lifetime: "lifetime",
+  ephemeral: "ephemeral",
+  autoResume: "autoResume",
+  "network.egress": "egress",
+  "network.allowPublicTraffic": "ingress",
+  "network.maskRequestHost": "ingress",
+};
+const effectOn = (name, effects) => (backend) => {
+  const capability = needs[name] ?? needs[name.split(".")[0]];
+  const has = capability === undefined || ![false, "none"].includes(capabilities[backend][capability]);
+  return has ? words[effects[backend]] : "not there";
+};
+
 const effects = [
   "### What a change of a machine does, by backend",
   "",
@@ -54,9 +76,7 @@ const effects = [
     ["argument", "local", "dedalus", "nullspace"],
     Object.entries(changeEffects).map(([name, on]) => [
       `\`${name}\``,
-      words[on.local],
-      words[on.dedalus],
-      words[on.nullspace],
+      ...["local", "dedalus", "nullspace"].map(effectOn(name, on)),
     ]),
   ),
   "",

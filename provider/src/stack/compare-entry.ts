@@ -15,7 +15,7 @@ export interface Drift {
   sizes: string[];
   /** "autosleep 30m and not 15m". */
   settings: string[];
-  /** "lifetime.timeout 2h and not 8h": what no refresh looks at. */
+  /** "lifetime.timeout 2h and not 8h". */
   lifetime: string[];
   /** The desired state that it has, where that is another one. */
   desire?: { has: string; asked: string };
@@ -77,10 +77,7 @@ function sameSpan(one: unknown, other: unknown): boolean {
 const textOf = (value: unknown): string => (typeof value === "string" ? value : "none");
 
 /** What sets it back: a plain deploy compares the program with the state, and knows nothing of the drift. */
-export const setsBack = ({ sizes: sized, settings, desire }: Drift): string =>
-  sized.length + settings.length > 0 || desire !== undefined
-    ? '"pulumi up --refresh" sets it back'
-    : "only a change of it in the program sets it anew";
+export const setsBack = '"pulumi up --refresh" sets it back';
 
 /** What repairs a machine that failed: a deploy that does not know of the failure has nothing to do. */
 export const repairCommand = ({ outputs, initErrors }: Entry): string =>

@@ -81,7 +81,7 @@ function ofMachine(entry: Entry, machine: MachineDetails): Finding[] {
     ...(desire ? [`it is wanted ${desire.has}, and the stack asks for ${desire.asked}`] : []),
   ];
   const what = `machine "${name}" (${id}) was changed outside of this stack: ${lines.join("; ")}`;
-  const next = `${setsBack(drift)}; to keep it, change the program to that`;
+  const next = `${setsBack}; to keep it, change the program to that`;
   findings.push({ kind: "drift", severity: "fault", subject, what, next });
   return findings;
 }

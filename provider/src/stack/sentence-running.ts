@@ -19,7 +19,7 @@ export function running(situation: Situation, machine: MachineDetails): Explanat
   if (changed.length > 0) {
     const code = drift.sizes.length > 0 ? "running_resized" : "running_changed";
     const verb = drift.sizes.length > 0 ? "was resized" : "was changed";
-    const sentence = `${why.sentence}; it ${verb} outside of this stack, to ${changed.join(", ")}: ${setsBack(drift)}.`;
+    const sentence = `${why.sentence}; it ${verb} outside of this stack, to ${changed.join(", ")}: ${setsBack}.`;
     return { code, sentence };
   }
   const [error] = entry?.initErrors ?? [];

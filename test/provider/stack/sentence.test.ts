@@ -400,13 +400,13 @@ const cases: [what: string, given: Situation, code: string, sentence: string | R
     /; it was changed outside of this stack, to autosleep 30m and not 15m:/,
   ],
   [
-    "given another timeout by hand, which no refresh looks at",
+    "given another timeout by hand",
     situation({
       entry: entry({ lifetime: { timeout: "8h" } }),
       ...there({ lifetime: { timeout: "2h", then: "sleep" } }),
     }),
     "running_changed",
-    /; it was changed outside of this stack, to lifetime\.timeout 2h and not 8h: only a change of it in the program sets it anew\.$/,
+    /; it was changed outside of this stack, to lifetime\.timeout 2h and not 8h: "pulumi up --refresh" sets it back\.$/,
   ],
   [
     "running against the stack's wish",
