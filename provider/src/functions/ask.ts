@@ -4,8 +4,8 @@
  */
 import * as pulumi from "@pulumi/pulumi";
 import type { z } from "zod";
-import { checkArgs } from "../check-args";
-import type { ControlPlane } from "../controlplane/port";
+import { checkArgs, type CheckFailure } from "../check-args";
+import { MachineGoneError, type ControlPlane } from "../controlplane/port";
 import { messageOf } from "../failure-report";
 import { spanOf } from "../history";
 import { oneLine } from "../one-line";
@@ -35,9 +35,7 @@ export async function ask<Schema extends z.ZodObject, T>(
 ): Promise<T> {
   const { inputs, failures } = checkArgs(schema, { ...(args as object) }, { noun: name });
   if (failures.length > 0) {
-    throw new FunctionError(
-      `${name}: ${failures.map(({ property, reason }) => `${property} ${reason}`).join("; ")}`,
-    );
+    throw new FunctionError(`${name}: ${failures.map(wordsOf).join("; ")}`);
   }
   const plane = opened(name);
   const signal = AbortSignal.timeout(allowedMs);
@@ -45,12 +43,19 @@ export async function ask<Schema extends z.ZodObject, T>(
     return await answer(plane, inputs as z.output<Schema>, signal);
   } catch (error) {
     if (error instanceof FunctionError) throw error;
-    const why = signal.aborted ? `no answer within ${spanOf(allowedMs)}` : messageOf(error);
+    const why = signal.aborted ? `no answer within ${spanOf(allowedMs)}` : whyOf(error);
     throw new FunctionError(`${name}: the backend "${plane.backend}": ${why}`, { cause: error });
   } finally {
     await plane.close();
   }
 }
+
+/** A reason about something within an argument names the argument itself. */
+const wordsOf = ({ property, reason }: CheckFailure): string =>
+  reason.startsWith(`${property}.`) ? reason : `${property} ${reason}`;
+
+const whyOf = (error: unknown): string =>
+  error instanceof MachineGoneError ? `there is no machine ${error.machineId}` : messageOf(error);
 
 function opened(name: string): ControlPlane {
   const config = new pulumi.Config("machines");
