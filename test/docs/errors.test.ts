@@ -99,7 +99,7 @@ test("the messages that it quotes are those of the sources", () => {
   const quoted = tables
     .flatMap((table) => table.split("\n").slice(2))
     .flatMap((row) => [...(row.split("|")[1] ?? "").matchAll(spans)].map(([, , text = ""]) => text))
-    .filter((text) => !/^[a-z_]+$/.test(text));
+    .filter((text) => !/^\w+$/.test(text));
   expect(quoted.length).toBeGreaterThan(60);
   const wrong = quoted.filter((text) =>
     text.split(filledIn).some((piece) => piece.trim().length >= shortest && !said.includes(piece.trim())),
