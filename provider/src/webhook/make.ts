@@ -95,15 +95,20 @@ async function send(
     try {
       return await webhooks.create(spec, { signal: context.signal });
     } catch (error) {
+      if (!(error instanceof RefusedError) || context.signal.aborted) throw error;
       const came = whatCame(error);
       if (came !== "nothing") {
         const view = await lookFor(context, webhooks, entry, came === "unknown" ? looksAfterMs : [0]);
         if (view) return view;
-        if (came === "unknown") throw new NothingKnownError((error as Error).message, { cause: error });
+        if (came === "unknown") throw new NothingKnownError(error.message, { cause: error });
       }
       const pause = pauseAfter(error, refusals, context);
-      if (pause === undefined) throw error;
-      context.log(`${(error as RefusedError).message}; trying again in ${spanOf(pause)}`);
+      if (pause === undefined) {
+        // Nothing came of it: what is made from now on is somebody else's.
+        await context.journal.write({ key: entry.key, asked: "" });
+        throw error;
+      }
+      context.log(`${error.message}; trying again in ${spanOf(pause)}`);
       await context.clock.sleep(pause, context.signal);
     }
   }

@@ -1,6 +1,6 @@
 /** What came of a create that failed. Pure. */
 import { MachinesError } from "@pulumi-machines/sdk";
-import { RefusedError } from "../controlplane/port";
+import type { RefusedError } from "../controlplane/port";
 
 /** Nothing has reached the service. */
 const unsent: readonly string[] = ["connection_refused", "host_not_found", "tls_untrusted", "client_closed"];
@@ -11,9 +11,7 @@ const byProxy: readonly number[] = [408, 502, 504];
  * "nothing": it was refused, or never sent. "settled": the service has answered, and may have made one before it failed.
  * "unknown": no answer, so that it may even come later.
  */
-export function whatCame(error: unknown): "nothing" | "settled" | "unknown" {
-  // The operation was ended, or it is our own mistake: there is nothing to look for now.
-  if (!(error instanceof RefusedError)) return "nothing";
+export function whatCame(error: RefusedError): "nothing" | "settled" | "unknown" {
   const { status, name } = error.cause instanceof MachinesError ? error.cause : {};
   if (unsent.includes(error.code) || name === "UsageError") return "nothing";
   if (status === undefined || byProxy.includes(status)) return "unknown";

@@ -17,6 +17,19 @@ const spec = { url, operations, secret, enabled: true };
 /** Somebody else's, with the same words. */
 const another = () => world.plane.webhooks.create(spec, { signal: never });
 
+/** A create that no answer came to, and no webhook. */
+async function nobodyKnows(name: string): Promise<void> {
+  const refuse = { status: 504, errorCode: "timeout", message: "no answer from behind", retryable: true };
+  world.fault("POST", { refuse });
+  // Waits of seconds only look again here.
+  world.clock = { ...realClock, sleep: (ms, signal) => realClock.sleep(ms < 10_000 ? 0 : ms, signal) };
+  await expect(world.create(name)).rejects.toThrow(
+    /no answer from behind.* The service lists no webhook that came of it so far: "pulumi up" looks again, then makes one/,
+  );
+  world.clock = realClock;
+  world.local.faults.replace({ rules: [] });
+}
+
 test("an answer that is lost is looked after, and there is one", async () => {
   world.fault("POST", { times: 1, loseAnswer: true });
   const { id } = await world.create("audit");
@@ -58,20 +71,8 @@ test("a run that was killed before the request left nothing, and the next one ma
 });
 
 test("where nobody knows what came of it, it is not sent again, and the next run looks first", async () => {
-  // Waits of seconds only look again here.
-  world.clock = { ...realClock, sleep: (ms, signal) => realClock.sleep(ms < 10_000 ? 0 : ms, signal) };
-  const refuse = {
-    status: 504,
-    errorCode: "gateway_timeout",
-    message: "no answer from behind",
-    retryable: true,
-  };
-  world.fault("POST", { refuse });
-  await expect(world.create("audit")).rejects.toThrow(
-    /no answer from behind.* The service lists no webhook that came of it so far: "pulumi up" looks again, then makes one/,
-  );
+  await nobodyKnows("audit");
   // It came after all.
-  world.local.faults.replace({ rules: [] });
   const { id: late } = await another();
   world.restart();
   expect((await world.create("audit")).id).toBe(late);
@@ -97,15 +98,21 @@ test("several with the same words at once, each its own, also when answers are l
 });
 
 test("one that another resource of this computer has made since is not taken for it", async () => {
-  world.fault("POST", {
-    ...{ times: 1 },
-    refuse: { status: 400, errorCode: "invalid_request", message: "no", retryable: false },
-  });
-  await expect(world.create("audit")).rejects.toThrow("was not made");
+  await nobodyKnows("audit");
   const { id: other } = await world.create("other");
   world.restart();
   const { id } = await world.create("audit");
   expect(id).not.toBe(other);
+  expect(await world.ids()).toHaveLength(2);
+});
+
+test("what somebody makes after a create was refused is not taken for it", async () => {
+  const refuse = { status: 400, errorCode: "invalid_request", message: "no", retryable: false };
+  world.fault("POST", { times: 1, refuse });
+  await expect(world.create("audit")).rejects.toThrow("was not made");
+  const { id: theirs } = await another();
+  world.restart();
+  expect((await world.create("audit")).id).not.toBe(theirs);
   expect(await world.ids()).toHaveLength(2);
 });
 
