@@ -118,3 +118,14 @@ test("says with --where that the backend is the user's", async () => {
   expect(where.backend).toEqual({ own: false, url: "s3://bucket", from: folder.at("project/Pulumi.yaml") });
   expect(Object.keys(where.environment)).toEqual(["PATH", "PULUMI_SKIP_UPDATE_CHECK"]);
 });
+
+test("gives with --env a shell the environment in which the CLI runs", async () => {
+  await using folder = await TestFolder.make();
+  const { code, stdout } = await run(folder, 'echo "[$1][$PULUMI_HOME]"', { args: ["--env"] });
+  expect(code).toBe(0);
+  const shell = spawn("/bin/sh", ["-c", `${stdout}pulumi up; echo "$PULUMI_CONFIG_PASSPHRASE"`], { env: {} });
+  let said = "";
+  shell.stdout.setEncoding("utf8").on("data", (text: string) => (said += text));
+  await once(shell, "close");
+  expect(said).toBe(`[up][${join(repoRoot, ".state/pulumi-home")}]\npulumi-machines-local\n`);
+});

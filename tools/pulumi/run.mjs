@@ -1,6 +1,8 @@
 /**
  * `npm run pulumi -- ARGUMENTS`: the Pulumi CLI with the project's settings (see README.md here).
  * `node tools/pulumi/run.mjs --where`: says as JSON which CLI, which backend and which environment that is.
+ * `eval "$(node tools/pulumi/run.mjs --shell)"`: the same environment for a shell, so that `pulumi` is that CLI from then on.
+ * `node tools/pulumi/run.mjs --env`: the same environment as lines for a shell.
  */
 import { spawn } from "node:child_process";
 import { mkdir } from "node:fs/promises";
@@ -49,13 +51,24 @@ async function settle(args, cwd) {
   return { cli, usersBackend: ownBackend ? undefined : usersBackend, environment, log };
 }
 
+const additionsIn = (environment) =>
+  Object.entries(environment).filter(([name, value]) => process.env[name] !== value);
+
 async function printWhere(args) {
   const { cli, usersBackend, environment } = await settle(args, userFolder());
-  const additions = Object.entries(environment).filter(([name, value]) => process.env[name] !== value);
+  const additions = additionsIn(environment);
   const backend = usersBackend
     ? { own: false, ...usersBackend }
     : { own: true, url: environment.PULUMI_BACKEND_URL };
   console.log(JSON.stringify({ ...cli, backend, environment: Object.fromEntries(additions) }, undefined, 2));
+}
+
+/** For `eval` in sh, bash or zsh: from then on, `pulumi` and the tools of this repository are on the PATH. */
+async function printEnvironment(args) {
+  const { environment } = await settle(args, userFolder());
+  for (const [name, value] of additionsIn(environment)) {
+    console.log(`export ${name}='${value.replaceAll("'", `'\\''`)}'`);
+  }
 }
 
 async function runCli(args) {
@@ -80,7 +93,10 @@ async function runCli(args) {
 
 const args = process.argv.slice(2);
 try {
-  await (args[0] === "--where" ? printWhere(args.slice(1)) : runCli(args));
+  const [first, ...rest] = args;
+  if (first === "--where") await printWhere(rest);
+  else if (first === "--env") await printEnvironment(rest);
+  else await runCli(args);
 } catch (error) {
   if (error instanceof Cancelled) {
     process.stderr.write("Cancelled; nothing was left behind.\n");
