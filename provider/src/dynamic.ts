@@ -21,6 +21,8 @@ const load = {
   diff: () => require("./machine/diff") as typeof import("./machine/diff"),
   leftovers: () => require("./snapshot/leftovers") as typeof import("./snapshot/leftovers"),
   snapshotKey: () => require("./snapshot/key") as typeof import("./snapshot/key"),
+  webhookLeftovers: () => require("./webhook/leftovers") as typeof import("./webhook/leftovers"),
+  webhookTrace: () => require("./webhook/trace") as typeof import("./webhook/trace"),
   interrupted: () => require("./machine/interrupted") as typeof import("./machine/interrupted"),
   lifecycle: () => require("./machine/lifecycle") as typeof import("./machine/lifecycle"),
   sighting: () => require("./machine/sighting") as typeof import("./machine/sighting"),
@@ -146,13 +148,16 @@ export const identity = {
   async delete(_id: string, { identity: stackIdentity }: Properties) {
     if (typeof stackIdentity !== "string") return;
     const { journal } = session();
-    const machines = await journal.interrupted(stackIdentity);
-    const snapshots = await journal.interrupted(load.snapshotKey().journalOwner(stackIdentity));
-    if (machines.length + snapshots.length === 0) return;
+    const owners = [load.snapshotKey(), load.webhookTrace()].map(({ journalOwner }) =>
+      journalOwner(stackIdentity),
+    );
+    const left = await Promise.all([stackIdentity, ...owners].map((owner) => journal.interrupted(owner)));
+    if (left.flat().length === 0) return;
     await withoutStack(
       session().run("", identityDeleteAllowedMs, async (context) => {
         await load.interrupted().removeInterrupted(context, stackIdentity);
         await load.leftovers().removeInterruptedSnapshots(context, stackIdentity);
+        await load.webhookLeftovers().removeInterruptedWebhooks(context, stackIdentity);
       }),
     );
   },
