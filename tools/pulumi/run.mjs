@@ -1,7 +1,6 @@
 /**
  * `npm run pulumi -- ARGUMENTS`: the Pulumi CLI with the project's settings (see README.md here).
  * `node tools/pulumi/run.mjs --where`: says as JSON which CLI, which backend and which environment that is.
- * `eval "$(node tools/pulumi/run.mjs --shell)"`: the same environment for a shell, so that `pulumi` is that CLI from then on.
  * `node tools/pulumi/run.mjs --env`: the same environment as lines for a shell.
  */
 import { spawn } from "node:child_process";
