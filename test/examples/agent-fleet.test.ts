@@ -12,7 +12,7 @@ describe("examples/agent-fleet, as its README goes through it", () => {
     expect(text).toContain("self-test: ok");
     const { results } = await stack.outputs();
     expect(results).toEqual(
-      [0, 1].map((n) => `agent ${String(n)} works on: count the words of this task\ndone: 6 words`),
+      [0, 1].map((n) => `agent ${String(n)} works on: count the words of this task\nfinished with 6 words`),
     );
   });
 

@@ -8,4 +8,4 @@ if [ "${1-}" = "--self-test" ]; then
 fi
 echo "${AGENT-an agent} works on: $*"
 echo "$*" >> /root/tasks.log
-echo "done: $(echo "$*" | wc -w | awk '{ print $1 }') words"
+echo "finished with $(echo "$*" | wc -w | awk '{ print $1 }') words"
