@@ -1,0 +1,87 @@
+/** The status stream of a service that has one, as `machines.watchStatus` reads it. */
+import { NotFoundError, NotImplementedError } from "../../../sdk/src/errors";
+import { NullspaceClient } from "../../../sdk/src/nullspace/client";
+import { startTestLocal } from "../../local/dedalus/control-plane";
+import { HostedProxy } from "../../provider/controlplane/hosted-proxy";
+import { CuttingProxy } from "./cutting-proxy";
+
+jest.setTimeout(60_000);
+let local: Awaited<ReturnType<typeof startTestLocal>>;
+let client: NullspaceClient;
+
+beforeAll(async () => {
+  local = await startTestLocal({ driver: "null" });
+  client = new NullspaceClient({ baseUrl: local.nullspace, apiKey: local.apiKey });
+});
+afterAll(async () => {
+  await client.close();
+  await local.close();
+});
+afterEach(() => local.faults.replace({ rules: [] }));
+
+/** A machine that is on its way for a while, whose create still waits. */
+async function starting(stallMs: number): Promise<{ id: string; made: Promise<unknown> }> {
+  local.faults.replace({ rules: [{ on: "start", after: 0, times: 1, stallMs }] });
+  const known = new Set<string>();
+  for await (const { id } of client.machines.list()) known.add(id);
+  const made = client.machines.create();
+  made.catch(() => undefined);
+  for (;;) {
+    for await (const { id } of client.machines.list()) if (!known.has(id)) return { id, made };
+  }
+}
+
+test("tells every phase until the machine has settled, with reasons and revisions", async () => {
+  const { id } = await starting(300);
+  const phases: string[] = [];
+  for await (const { status } of client.machines.watchStatus(id)) {
+    phases.push(status.phase);
+    expect(status.revision).toMatch(/^\d+$/);
+  }
+  expect(phases.at(0)).toBe("starting");
+  expect(phases.at(-1)).toBe("running");
+});
+
+test("ends at once at a machine that stands where it was asked to be", async () => {
+  const { id } = await client.machines.create();
+  const views = [];
+  for await (const view of client.machines.watchStatus(id)) views.push(view.status.phase);
+  expect(views).toEqual(["running"]);
+});
+
+test("goes on over connections that are cut after any number of bytes, without a repeated revision", async () => {
+  await using proxy = await CuttingProxy.before(local.nullspace);
+  await using cut = new NullspaceClient({ baseUrl: proxy.url, apiKey: local.apiKey });
+  for (const bytes of [0, 50, 400, 700, 1_000]) {
+    const { id, made } = await starting(200);
+    proxy.cuts = [bytes, bytes + 300];
+    const revisions: string[] = [];
+    for await (const { status } of cut.machines.watchStatus(id)) revisions.push(status.revision ?? "");
+    expect(new Set(revisions).size).toBe(revisions.length);
+    await made;
+    expect((await client.machines.get(id)).status).toBe("running");
+  }
+});
+
+test("a service without it says so, and one without the machine does, too", async () => {
+  await using proxy = await HostedProxy.before(local.nullspace);
+  await using hosted = new NullspaceClient({ baseUrl: proxy.url, apiKey: local.apiKey });
+  const { id } = await client.machines.create();
+  const watch = async (machineId: string) => {
+    for await (const _view of hosted.machines.watchStatus(machineId)) break;
+  };
+  await expect(watch(id)).rejects.toThrow(NotImplementedError);
+  await expect(watch(id)).rejects.toMatchObject({ code: "no_status_stream" });
+  await expect(watch("mch_doesnotexist")).rejects.toThrow(NotFoundError);
+});
+
+test("the signal ends it", async () => {
+  const { id, made } = await starting(500);
+  const stop = new AbortController();
+  const watched = (async () => {
+    for await (const _view of client.machines.watchStatus(id, { signal: stop.signal }))
+      stop.abort(new Error("enough"));
+  })();
+  await expect(watched).rejects.toThrow("enough");
+  await made;
+});
