@@ -19,6 +19,8 @@ export class Watch {
   /** How often in a row the stream ended without news. */
   private idleEnds = 0;
   private ended = false;
+  /** True once a stream has brought a view. */
+  private hasSpoken = false;
   private lastLook = "";
 
   constructor(
@@ -52,9 +54,11 @@ export class Watch {
       if (!got) {
         // It may fail while nobody looks; the next look will tell.
         pending.catch(() => undefined);
-        return undefined;
+        // A stream that has said nothing at all may be waiting for a connection.
+        return this.hasSpoken ? undefined : await this.look();
       }
       this.pending = undefined;
+      this.hasSpoken = true;
       if (!got.done) return this.news(got.value);
     } catch (error) {
       this.pending = undefined;
@@ -76,10 +80,16 @@ export class Watch {
     if (pause > 0) await this.clock.sleep(Math.min(pause, ms), this.signal);
     if (this.signal.aborted) return undefined;
     this.idleEnds += 1;
+    const view = await this.look();
+    if (view) this.ended = false;
+    return view;
+  }
+
+  /** The machine now; undefined when it cannot be told just now. */
+  private async look(): Promise<MachineView | undefined> {
+    if (this.signal.aborted) return undefined;
     try {
-      const view = await this.controlPlane.getMachine(this.id, { signal: this.signal });
-      this.ended = false;
-      return this.news(view);
+      return this.news(await this.controlPlane.getMachine(this.id, { signal: this.signal }));
     } catch (error) {
       if (this.signal.aborted) return undefined;
       if (error instanceof RefusedError && error.retryable) return undefined;

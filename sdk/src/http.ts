@@ -37,6 +37,8 @@ export interface TransportSettings extends Manners {
   /** Silence within one attempt, after which it counts as lost, in milliseconds; default 25000. */
   attemptTimeoutMs?: number;
   maxRetries: number;
+  /** Open at once for requests, and as many for event streams: more wait for one. Default no limit. */
+  maxConnections?: number | undefined;
 }
 
 export interface JsonAnswer {
@@ -65,18 +67,30 @@ export interface BytesAnswer {
 type Result<T> = { value: T } | Failure;
 type Response = Dispatcher.ResponseData;
 
+interface Limits {
+  bodyTimeout?: number;
+  /** Default that of requests. */
+  agent?: Agent;
+}
+
 export class Transport {
   readonly redact: Redact;
   readonly maxRetries: number;
   readonly deps: Deps;
   // Not shown when somebody prints a client: these hold the keys.
   readonly #settings: TransportSettings;
-  readonly #agent = new Agent({ connect: { timeout: httpDefaults.connectTimeoutMs } });
+  readonly #requests: Agent;
+  /** Apart from the requests: streams stay open, and a request must not wait for the end of one. */
+  readonly #streams: Agent;
   readonly #lastFailure = new WeakMap<AbortSignal, MachinesError>();
 
   constructor(settings: TransportSettings, deps: Deps) {
     this.#settings = settings;
     this.deps = deps;
+    const connections = settings.maxConnections ?? null;
+    const connect = { timeout: httpDefaults.connectTimeoutMs };
+    this.#requests = new Agent({ connect, connections });
+    this.#streams = new Agent({ connect, connections });
     this.maxRetries = settings.maxRetries;
     this.redact = redactor(settings.secrets);
   }
@@ -93,7 +107,8 @@ export class Transport {
 
   /** A request whose answer is an event stream; the time limit ends with its headers, the signal stays. */
   async stream(call: Call): Promise<StreamAnswer> {
-    return this.open(call, { bodyTimeout: 0 }, (response) => this.openStream(call, response));
+    const limits = { bodyTimeout: 0, agent: this.#streams };
+    return this.open(call, limits, (response) => this.openStream(call, response));
   }
 
   /** A request whose answer is bytes; the time limit ends with its headers, the signal and the limit of silence stay. */
@@ -115,7 +130,7 @@ export class Transport {
 
   private async open<T extends { body: Dispatcher.ResponseData["body"] }>(
     call: Call,
-    limits: { bodyTimeout?: number },
+    limits: Limits,
     accept: (response: Response) => Result<T>,
   ): Promise<T> {
     const deadline = this.startDeadline(call);
@@ -132,7 +147,7 @@ export class Transport {
 
   /** Ends every connection at once; what is under way fails with `client_closed`. */
   async close(): Promise<void> {
-    await this.#agent.destroy();
+    await Promise.all([this.#requests.destroy(), this.#streams.destroy()]);
   }
 
   /** An error of this client, with the keys taken out of all that it says. */
@@ -157,7 +172,7 @@ export class Transport {
   private async send<T>(
     call: Call,
     deadline: Deadline,
-    limits: { bodyTimeout?: number },
+    { agent = this.#requests, ...limits }: Limits,
     accept: (response: Response) => Promise<Result<T>>,
   ): Promise<T> {
     const { baseUrl, headers } = this.#settings;
@@ -176,7 +191,7 @@ export class Transport {
     for (let number = 0; ; number++) {
       deadline.signal.throwIfAborted();
       const body = call.content?.open() ?? request.body;
-      const result = await this.attempt(call, { ...request, body: body ?? null }, accept);
+      const result = await this.attempt(call, agent, { ...request, body: body ?? null }, accept);
       if ("value" in result) return result.value;
       const error = this.clean(result.error);
       this.#lastFailure.set(deadline.signal, error);
@@ -194,11 +209,12 @@ export class Transport {
 
   private async attempt<T>(
     call: Call,
+    agent: Agent,
     request: Dispatcher.RequestOptions,
     accept: (response: Response) => Promise<Result<T>>,
   ): Promise<Result<T>> {
     try {
-      const response = await this.#agent.request(request);
+      const response = await agent.request(request);
       if (response.statusCode >= 200 && response.statusCode < 300) return await accept(response);
       const { text } = await readText(response.body, rawBodyLimit, this.redact);
       return answerFailure(

@@ -36,3 +36,7 @@ export function atLeast(name: string, least: number, value: number): number {
   const message = `${name} must be a number of at least ${String(least)}, not ${String(value)}`;
   throw new UsageError({ message, code: "invalid_argument" });
 }
+
+/** @throws UsageError `invalid_argument` */
+export const connectionLimit = (given: number | undefined): { maxConnections?: number } =>
+  given === undefined ? {} : { maxConnections: atLeast("maxConnections", 1, given) };

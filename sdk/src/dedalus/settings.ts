@@ -2,7 +2,7 @@
 import { UsageError } from "../errors";
 import { httpDefaults, type TransportSettings } from "../http";
 import { retryDefaults } from "../retry-timing";
-import { atLeast, headerText, readBaseUrl } from "../setting-values";
+import { atLeast, connectionLimit, headerText, readBaseUrl } from "../setting-values";
 import { dedalusManners } from "./manners";
 
 export const defaultBaseUrl = "https://dcs.dedaluslabs.ai";
@@ -20,6 +20,8 @@ export interface DedalusSettings {
   timeoutMs?: number | undefined;
   /** Tries after the first one; default 2, 0 is none. */
   maxRetries?: number | undefined;
+  /** Connections that are open at once for requests, and as many for event streams; more wait. Default no limit. */
+  maxConnections?: number | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -54,5 +56,6 @@ export function transportSettings(given: DedalusSettings, environment: Environme
     secrets: [apiKey, xApiKey].filter((key) => key !== undefined && key !== "") as string[],
     timeoutMs: atLeast("timeoutMs", 1, given.timeoutMs ?? httpDefaults.timeoutMs),
     maxRetries: atLeast("maxRetries", 0, given.maxRetries ?? retryDefaults.maxRetries),
+    ...connectionLimit(given.maxConnections),
   };
 }

@@ -3,7 +3,7 @@ import { dedalusManners } from "../dedalus/manners";
 import { UsageError } from "../errors";
 import { httpDefaults, type TransportSettings } from "../http";
 import { retryDefaults } from "../retry-timing";
-import { atLeast, headerText, readBaseUrl } from "../setting-values";
+import { atLeast, connectionLimit, headerText, readBaseUrl } from "../setting-values";
 
 export interface LocalSettings {
   /** Of the embedded control plane itself, above both dialects: http://127.0.0.1:4590. */
@@ -14,6 +14,8 @@ export interface LocalSettings {
   timeoutMs?: number | undefined;
   /** Tries after the first one; default 2, 0 is none. */
   maxRetries?: number | undefined;
+  /** Connections that are open at once for requests, and as many for event streams; more wait. Default no limit. */
+  maxConnections?: number | undefined;
 }
 
 /** @throws UsageError `missing_api_key`, `invalid_api_key`, `invalid_base_url`, `invalid_argument` */
@@ -22,6 +24,7 @@ export function transportSettings({
   apiKey,
   timeoutMs,
   maxRetries,
+  maxConnections,
 }: LocalSettings): TransportSettings {
   const url = readBaseUrl(baseUrl.replace(/\/+$/, ""), {
     example: "http://127.0.0.1:4590",
@@ -42,5 +45,6 @@ export function transportSettings({
     secrets: [apiKey],
     timeoutMs: atLeast("timeoutMs", 1, timeoutMs ?? httpDefaults.timeoutMs),
     maxRetries: atLeast("maxRetries", 0, maxRetries ?? retryDefaults.maxRetries),
+    ...connectionLimit(maxConnections),
   };
 }

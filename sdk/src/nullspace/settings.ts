@@ -1,7 +1,7 @@
 /** What the user gives to a NullspaceClient, and what is found elsewhere. Read when a client is made, never at import. */
 import { UsageError } from "../errors";
 import type { TransportSettings } from "../http";
-import { atLeast, headerText, readBaseUrl } from "../setting-values";
+import { atLeast, connectionLimit, headerText, readBaseUrl } from "../setting-values";
 import { findApiKey, findBaseUrl, type Places } from "./credentials";
 import { nullspaceManners } from "./manners";
 import { retryLimits } from "./retry";
@@ -31,6 +31,8 @@ export interface NullspaceSettings {
    * uploads too.
    */
   maxRetries?: number | undefined;
+  /** Connections that are open at once for requests, and as many for event streams; more wait. Default no limit. */
+  maxConnections?: number | undefined;
 }
 
 /** @throws UsageError `missing_api_key`, `invalid_api_key`, `invalid_base_url`, `invalid_argument` */
@@ -59,6 +61,7 @@ export function transportSettings(
     timeoutMs: timeLimits.wholeCallMs,
     attemptTimeoutMs: atLeast("timeoutMs", 1, given.timeoutMs ?? timeLimits.requestMs),
     maxRetries: atLeast("maxRetries", 0, given.maxRetries ?? retryLimits.afterLimit),
+    ...connectionLimit(given.maxConnections),
   };
 }
 
