@@ -9,11 +9,16 @@ type Stream = "stdout" | "stderr";
 const linesPerSecond = 50;
 const longestLine = 400;
 const tailLines = 20;
-/** A line without an end is shown in pieces of this many characters. */
+/** A line of more characters is shown before its end has come, and its rest is not: a secret might be cut in two. */
 const longestUnfinished = 8_192;
+
+/** A carriage return begins the line anew, as progress bars do; one at the end may belong to a line break. */
+const newestOf = (text: string): string => text.slice(text.lastIndexOf("\r", text.length - 2) + 1);
 
 export class OutputLines {
   private readonly unfinished = { stdout: "", stderr: "" };
+  /** The line was shown already, as far as it is. */
+  private readonly isOverlong = { stdout: false, stderr: false };
   private readonly newest: string[] = [];
   private windowAt = 0;
   private inWindow = 0;
@@ -27,19 +32,20 @@ export class OutputLines {
   ) {}
 
   add(stream: Stream, text: string): void {
-    const lines = (this.unfinished[stream] + text).split(/\r?\n/);
-    this.unfinished[stream] = lines.pop() ?? "";
-    if (this.unfinished[stream].length > longestUnfinished) {
-      lines.push(this.unfinished[stream]);
-      this.unfinished[stream] = "";
-    }
-    for (const line of lines) this.line(stream, line);
+    const lines = (this.unfinished[stream] + text).split("\n");
+    const rest = lines.pop() ?? "";
+    for (const line of lines) this.ended(stream, line);
+    this.unfinished[stream] = this.isOverlong[stream] ? "" : newestOf(rest);
+    if (this.unfinished[stream].length <= longestUnfinished) return;
+    this.line(stream, this.unfinished[stream]);
+    this.unfinished[stream] = "";
+    this.isOverlong[stream] = true;
   }
 
   /** The command has ended: what has no line break is a line, too. */
   end(): void {
     for (const stream of ["stdout", "stderr"] as const) {
-      if (this.unfinished[stream] !== "") this.line(stream, this.unfinished[stream]);
+      this.ended(stream, this.unfinished[stream]);
       this.unfinished[stream] = "";
     }
     this.saySkipped();
@@ -48,6 +54,11 @@ export class OutputLines {
   /** The last lines, both streams in the order in which they came. */
   tail(): readonly string[] {
     return this.newest;
+  }
+
+  private ended(stream: Stream, text: string): void {
+    if (!this.isOverlong[stream]) this.line(stream, newestOf(text.replace(/\r$/, "")));
+    this.isOverlong[stream] = false;
   }
 
   private line(stream: Stream, text: string): void {

@@ -1,4 +1,4 @@
-/** Keeps secret values out of lines, failures and the state. Pure. */
+/** Keeps secret values out of lines and failures. Pure. */
 
 export type Mask = (text: string) => string;
 
@@ -8,15 +8,35 @@ const shortest = 3;
 
 type Properties = Record<string, unknown>;
 
+/** What of a run may be shown. */
+export interface Secrecy {
+  mask: Mask;
+  /** "create": a line that holds a secret. Which part of it is the secret is not known, so that none of its output is shown. */
+  secretLine?: string;
+}
+
+const lines = ["create", "update", "delete"];
+
+const namesOf = ({ __secret: names }: Properties): string[] =>
+  Array.isArray(names) ? (names as unknown[]).map(String) : [];
+
+/** Of all that is known of a command: what it was, and what it becomes. */
+export function secrecyOf(...states: Properties[]): Secrecy {
+  const secretLine = states.flatMap(namesOf).find((name) => lines.includes(name));
+  return { mask: maskOf(states.flatMap(secretsIn)), ...(secretLine === undefined ? {} : { secretLine }) };
+}
+
+/** True when the argument, or a part of it, was given as a secret. */
+export const isSecretArgument = (properties: Properties, argument: string): boolean =>
+  namesOf(properties).some((name) => name.split(".")[0] === argument);
+
 /** The values of the arguments that the program gave as secrets: `__secret` names them, `environment.NAME` one variable. */
-export function secretsIn(properties: Properties): string[] {
-  const names = Array.isArray(properties.__secret) ? (properties.__secret as unknown[]) : [];
-  return names.flatMap((name) => {
-    const [argument = "", ...member] = String(name).split(".");
+export const secretsIn = (properties: Properties): string[] =>
+  namesOf(properties).flatMap((name) => {
+    const [argument = "", ...member] = name.split(".");
     const value = properties[argument];
     return textsIn(member.length > 0 ? (value as Properties | undefined)?.[member.join(".")] : value);
   });
-}
 
 function textsIn(value: unknown): string[] {
   if (typeof value === "string") return [value, ...value.split(/\r?\n/)];

@@ -5,7 +5,7 @@ import type { ArgsOf } from "../inputs";
 import { commandLoader, commandType } from "../loader";
 import { propertiesOf } from "../registration";
 import type { commandArgs } from "./args";
-import { outputDescriptions } from "./state";
+import { outputDescriptions, secretMarks } from "./state";
 
 type Given = z.input<typeof commandArgs>;
 
@@ -14,8 +14,9 @@ export type CommandArgs = ArgsOf<Given>;
 
 /**
  * A command in a machine. It runs in the deploy, its output on the terminal line by line, and a non-zero exit fails it.
- * Secrets among its variables, its standard input and its lines are replaced by `[secret]` in what is shown and kept of the
- * output; with the option `additionalSecretOutputs: ["stdout", "stderr"]` the output is kept whole, as a secret.
+ * Secrets among its variables and its standard input are replaced by `[secret]` in what is shown of the output; `stdout` and
+ * `stderr` are then secrets themselves. When a line of it holds a secret, none of its output is shown: give secrets in
+ * `environment`. A command whose deploy was killed may still run, and runs again.
  *
  * @example
  * new Command("install", { machineId: machine.id, create: "apt-get update && apt-get install -y git" });
@@ -33,25 +34,28 @@ export class Command extends pulumi.CustomResource {
 
   constructor(name: string, args: CommandArgs, opts: pulumi.CustomResourceOptions = {}) {
     const outputs = Object.keys(outputDescriptions);
-    const keepsSecretOutput = ["stdout", "stderr"].every((output) =>
-      opts.additionalSecretOutputs?.includes(output),
-    );
+    const secrets = secretNames(args);
+    const mark = secrets.then((found) => (found === undefined ? undefined : secretMark()));
     super(
       commandType,
       name,
       {
         ...propertiesOf({ type: commandType, loader: commandLoader, outputs }, name, args, opts),
-        __secret: secretNames(args),
-        __keepsSecretOutput: keepsSecretOutput ? true : undefined,
+        ...Object.fromEntries(secretMarks.map((output) => [output, mark])),
+        __secret: secrets,
       },
       opts,
     );
   }
 }
 
+/** A preview must not take the mark for the output itself. */
+const secretMark = (): pulumi.Output<unknown> =>
+  pulumi.secret<unknown>(pulumi.runtime.isDryRun() ? pulumi.unknown : "");
+
 /** Which arguments, and which variables, the program gave as secrets: the provider sees plain values. */
 async function secretNames(args: CommandArgs): Promise<string[] | undefined> {
-  const single = (["create", "update", "delete", "stdin"] as const).map(
+  const single = (["create", "update", "delete", "stdin", "cwd"] as const).map(
     (name) => [name, args[name]] as const,
   );
   const { environment } = args;

@@ -10,24 +10,12 @@ import { pauseAfter } from "../patience";
 import { awaken } from "./awaken";
 import type { CommandInputs } from "./args";
 import { OutputLines } from "./lines";
-import type { Mask } from "./mask";
+import type { Secrecy } from "./mask";
 
 export type Line = string | readonly string[];
 
 const shellOf = (line: Line): readonly string[] =>
   typeof line === "string" ? ["/bin/sh", "-c", line] : line;
-
-/** As much of an earlier output as a variable can hold. */
-const variableBytes = 64 * 1024;
-
-/** What the earlier run wrote, for `update` and `delete`. */
-export function earlierOutput(state: Record<string, unknown>): Record<string, string> {
-  const text = (value: unknown): string => (typeof value === "string" ? value.slice(-variableBytes) : "");
-  return {
-    PULUMI_COMMAND_STDOUT: text(state.stdout),
-    PULUMI_COMMAND_STDERR: text(state.stderr),
-  };
-}
 
 /** The command ended with another code than 0, or was ended. */
 export class CommandFailedError extends Error {
@@ -46,14 +34,18 @@ export async function runCommand(
   context: Context,
   inputs: CommandInputs,
   { which, line, extra }: Run,
-  mask: Mask,
+  secrecy: Secrecy,
 ): Promise<CommandOutcome> {
   const { logging, machineId } = inputs;
+  const { mask, secretLine } = secrecy;
+  const isOpen = secretLine === undefined;
   const shown = {
-    stdout: logging === "stdout" || logging === "stdoutAndStderr",
-    stderr: logging === "stderr" || logging === "stdoutAndStderr",
+    stdout: isOpen && (logging === "stdout" || logging === "stdoutAndStderr"),
+    stderr: isOpen && (logging === "stderr" || logging === "stdoutAndStderr"),
   };
+  if (!isOpen && logging !== "none") context.log(withheld(secretLine));
   const lines = new OutputLines((text) => context.log(text), shown, mask, context.clock);
+  const said = (): string[] => lastLines(lines.tail(), secretLine);
   const left = context.deadline - context.clock.now();
   const timeoutMs =
     inputs.timeout === undefined ? left : Math.min(parseDuration(inputs.timeout) * 1_000, left);
@@ -73,12 +65,28 @@ export async function runCommand(
     }),
   ).catch((error: unknown) => {
     lines.end();
-    throw inWords(context, machineId, which, error, lines.tail());
+    throw inWords(context, { machineId, which, mask }, error, said());
   });
   lines.end();
   if (outcome.exitCode === 0) return outcome;
-  throw new CommandFailedError(failureOf(context, machineId, which, outcome, lines.tail()));
+  throw new CommandFailedError(failureOf(context, { machineId, which }, outcome, said()));
 }
+
+const withheld = (line: string): string =>
+  `its output is not shown: \`${line}\` holds a secret. Give that one in \`environment\`, and name it in the line as "$NAME"`;
+
+const lastLines = (tail: readonly string[], secretLine: string | undefined): string[] =>
+  tail.length === 0
+    ? []
+    : secretLine === undefined
+      ? ["its last lines:", ...tail.map((text) => `  ${text}`)]
+      : [withheld(secretLine)];
+
+/** What helps after a failure; a `delete` that cannot run must not hold up a destroy for ever. */
+const nextStep = ({ urn }: Context, which: Run["which"]): string =>
+  which === "delete"
+    ? `next: mend it, then the same command runs it again; to drop it without running it: pulumi state delete '${urn}'`
+    : `next: mend it, then "pulumi up" runs it again`;
 
 /** A machine that sleeps is woken; a service that is busy is waited for. What was started is never started twice. */
 async function started(
@@ -115,37 +123,39 @@ const wasNotStarted = ({ code }: RefusedError): boolean =>
     "capacity_exceeded",
   ].includes(code);
 
+interface Place {
+  machineId: string;
+  which: Run["which"];
+}
+
 function failureOf(
-  { name }: Context,
-  machineId: string,
-  which: Run["which"],
+  context: Context,
+  { machineId, which }: Place,
   { exitCode, timedOut, durationMs }: CommandOutcome,
-  tail: readonly string[],
+  said: readonly string[],
 ): string {
   const how = timedOut
     ? `was ended after ${spanOf(durationMs)}, its timeout`
     : `ended with exit code ${String(exitCode)} after ${spanOf(durationMs)}`;
   return [
-    `command "${name}": \`${which}\` ${how}, in machine ${machineId}`,
-    ...(tail.length > 0 ? ["its last lines:", ...tail.map((text) => `  ${text}`)] : ["it wrote nothing"]),
-    `next: mend it, then "pulumi up" runs it again`,
+    `command "${context.name}": \`${which}\` ${how}, in machine ${machineId}`,
+    ...(said.length > 0 ? said : ["it wrote nothing"]),
+    nextStep(context, which),
   ].join("\n");
 }
 
 function inWords(
   context: Context,
-  machineId: string,
-  which: Run["which"],
+  { machineId, which, mask }: Place & Pick<Secrecy, "mask">,
   error: unknown,
-  tail: readonly string[],
+  said: readonly string[],
 ): unknown {
   if (error instanceof MachineGoneError) return error;
   const why = context.signal.aborted
     ? `was ended: it did not end within ${spanOf(context.allowedMs)} (timeouts)`
-    : `could not be run to its end: ${oneLine(messageOf(error))}`;
-  const said = tail.length > 0 ? ["its last lines:", ...tail.map((text) => `  ${text}`)] : [];
-  return new Error(
-    [`command "${context.name}": \`${which}\` ${why}, in machine ${machineId}`, ...said].join("\n"),
-    { cause: error },
-  );
+    : `could not be run to its end: ${oneLine(mask(messageOf(error)))}`;
+  const lines = [`command "${context.name}": \`${which}\` ${why}, in machine ${machineId}`, ...said];
+  return new Error([...lines, ...(which === "delete" ? [nextStep(context, which)] : [])].join("\n"), {
+    cause: error,
+  });
 }

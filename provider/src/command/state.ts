@@ -1,6 +1,5 @@
 /** What the stack's state holds of a command: its arguments, and how it last went. Pure. */
 import type { CommandOutcome } from "../controlplane/command-port";
-import type { Mask } from "./mask";
 
 export const outputDescriptions = {
   stdout: "What the last run wrote to its standard output, without the last line break; the newest 256 KiB.",
@@ -12,6 +11,12 @@ export const outputDescriptions = {
 } as const;
 
 export const outputTypes = { exitCode: "number", durationMs: "number", complete: "boolean" } as const;
+
+/**
+ * Given as inputs, too, where a secret may be in the output: a property that is a secret among the inputs is one among the
+ * outputs. Their values say nothing.
+ */
+export const secretMarks: readonly string[] = ["stdout", "stderr"];
 
 /** Of one stream, in characters. */
 const kept = 256 * 1024;
@@ -29,13 +34,9 @@ export function keep(text: string): Kept {
     : { text: trimmed.slice(-kept), cut: trimmed.length - kept };
 }
 
-export function stateOf(
-  news: Record<string, unknown>,
-  outcome: CommandOutcome,
-  mask: Mask,
-): Record<string, unknown> {
-  const stdout = keep(mask(outcome.stdout));
-  const stderr = keep(mask(outcome.stderr));
+export function stateOf(news: Record<string, unknown>, outcome: CommandOutcome): Record<string, unknown> {
+  const stdout = keep(outcome.stdout);
+  const stderr = keep(outcome.stderr);
   const missing = [
     ...(outcome.missing === undefined ? [] : [outcome.missing]),
     ...(stdout.cut > 0 ? [`the first ${String(stdout.cut)} characters of stdout`] : []),

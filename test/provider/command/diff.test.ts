@@ -39,6 +39,20 @@ describe("the check of a command", () => {
     expect(failures(args).map((failure) => failure.property)).toEqual([property]);
   });
 
+  test("never names a secret argument, whose value would be printed", () => {
+    const args = { environment: { "A B": "hunter2" }, __secret: ["environment.A B"] };
+    expect(failures(args)).toEqual([
+      { property: "machineId", reason: expect.stringMatching(/^the argument environment: /) as string },
+    ]);
+  });
+
+  test("keeps the marks that make the output a secret, and knows no other output", () => {
+    const news = { machineId: "dm-1", create: "true", stdout: "", stderr: unknownValue, exitCode: 0 };
+    const { inputs, failures: found } = core.check({}, news, { backend: "local" });
+    expect(inputs).toMatchObject({ stdout: "", stderr: unknownValue });
+    expect(found.map(({ property }) => property)).toEqual(["exitCode"]);
+  });
+
   test("lets pass what is not known yet", () => {
     expect(
       failures({ machineId: unknownValue, stdin: unknownValue, environment: { A: unknownValue } }),

@@ -4,6 +4,7 @@ import { core } from "../../../provider/src/command/lifecycle";
 import { LocalControlPlane } from "../../../provider/src/controlplane/local";
 import { nothingSeen } from "../../../provider/src/journal";
 import { eventually } from "../../e2e/support/run";
+import { CuttingProxy } from "../../sdk/nullspace/cutting-proxy";
 import { keyed, never, running, settled, startEmbedded } from "../controlplane/embedded";
 import { MemoryJournal } from "../seams/world";
 
@@ -129,17 +130,42 @@ test("delete runs `delete`, and without one nothing", async () => {
   await run((context) => core.remove(context, "id", silent));
 });
 
-test("secrets are in no line, no failure and no state", async () => {
-  const hidden = { __secret: ["environment.TOKEN", "stdin"] };
+test("secrets are in no line and no failure; the output is kept whole, for the state to keep it as a secret", async () => {
+  const hidden = { __secret: ["environment.TOKEN", "stdin"], stdout: "", stderr: "" };
   const args = { environment: { TOKEN: "t0ken-value" }, stdin: "pass-phrase", ...hidden };
   const { outs } = await create({ ...args, create: 'echo "$TOKEN"; cat' });
-  expect(lines.join("\n")).toContain("[secret]");
-  expect(`${lines.join("\n")} ${String(outs.stdout)}`).not.toMatch(/t0ken-value|pass-phrase/);
+  expect(lines).toEqual(["[secret]", "[secret]"]);
+  expect(outs).toMatchObject({ stdout: "t0ken-value\npass-phrase", stderr: "" });
   const message = await failing(create({ ...args, create: 'echo "$TOKEN" >&2; exit 1' }));
+  expect(message).toContain("[secret]");
   expect(message).not.toContain("t0ken-value");
-  const whole = await create({ ...args, __keepsSecretOutput: true, create: 'echo "$TOKEN"' });
-  expect(whole.outs.stdout).toBe("t0ken-value");
-  expect(lines.join("\n")).not.toContain("t0ken-value");
+});
+
+test("of a line that holds a secret no output is shown, nor of what it leads to, and it says why", async () => {
+  const hidden = { __secret: ["create"], stdout: "", stderr: "" };
+  const secret = {
+    ...hidden,
+    create: "echo logged in with hunter2-pw",
+    delete: "echo $PULUMI_COMMAND_STDOUT",
+  };
+  const { outs } = await create(secret);
+  await run((context) => core.remove(context, "id", outs));
+  expect(outs.stdout).toBe("logged in with hunter2-pw");
+  expect(lines).toHaveLength(2);
+  expect(lines.join("\n")).toMatch(/not shown: `create` holds a secret\. Give that one in `environment`/);
+  const message = await failing(create({ ...hidden, create: "echo no hunter2-pw; exit 3" }));
+  expect(message).toMatch(/exit code 3[^]*holds a secret/);
+  expect(`${lines.join("\n")} ${message}`).not.toContain("hunter2");
+});
+
+test("an output of any size and any characters does not stand in the way of `update` and `delete`", async () => {
+  const wide = "i=0; while [ $i -lt 70000 ]; do printf '\\303\\251'; i=$((i+1)); done";
+  const args = { create: `printf 'a\\000b'; ${wide}`, delete: 'printf %s "$PULUMI_COMMAND_STDOUT" | wc -c' };
+  const { outs } = await create(args);
+  expect(String(outs.stdout)).toHaveLength(70_003);
+  lines = [];
+  await run((context) => core.remove(context, "id", outs));
+  expect(lines).toEqual(["65536"]);
 });
 
 test("a lot of output is kept at its end, and what is left out is said", async () => {
@@ -169,6 +195,42 @@ test("a machine that is gone: a create says so, a read drops the command, a dele
   expect(await run((context) => core.read(context, "id", outs))).toBeUndefined();
   await run((context) => core.remove(context, "id", outs));
   expect(lines.join("\n")).toContain("nothing to undo");
+});
+
+test("a `delete` that cannot run says how to be rid of it", async () => {
+  const { outs } = await create({ create: "true", delete: "echo no way; exit 4" });
+  const message = await failing(run((context) => core.remove(context, "id", outs)));
+  expect(message).toMatch(/`delete` ended with exit code 4[^]*no way[^]*pulumi state delete 'urn::step'/);
+});
+
+test("over connections that break it runs once, and each line comes once", async () => {
+  await using proxy = await CuttingProxy.before(local.url);
+  const through = new LocalControlPlane({ url: new URL(proxy.url).origin, apiKey: local.apiKey });
+  try {
+    const go = async (name: string): Promise<void> => {
+      await plane.files.write(machineId, `/root/go-${name}`, Buffer.from(""), { signal: never });
+    };
+    const line = (name: string): string => `until [ -e /root/go-${name} ]; do sleep 0.02; done; echo ${name}`;
+    const args = inputs({ create: `echo ran >> /root/runs; echo begun; ${line("one")}; ${line("two")}` });
+    const ran = run((context) => core.create({ ...context, controlPlane: through }, args));
+    for (const [seen, name] of [
+      ["begun", "one"],
+      ["one", "two"],
+    ] as const) {
+      await eventually(`the line ${seen}`, () => (lines.includes(seen) ? true : undefined));
+      proxy.cut();
+      await go(name);
+    }
+    expect((await ran).outs).toMatchObject({ stdout: "begun\none\ntwo", exitCode: 0, complete: true });
+    expect(lines).toEqual(["begun", "one", "two"]);
+    expect((await create({ create: "cat /root/runs" })).outs.stdout).toBe("ran");
+  } finally {
+    await through.close();
+  }
+});
+
+test("there is nothing that a get could find", async () => {
+  await expect(run((context) => core.read(context, "id", {}))).rejects.toThrow(/Command\.get finds none/);
 });
 
 test("a command that nobody waits for any more is ended", async () => {

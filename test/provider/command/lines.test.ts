@@ -1,5 +1,5 @@
 import { OutputLines } from "../../../provider/src/command/lines";
-import { maskOf, secretsIn } from "../../../provider/src/command/mask";
+import { maskOf, secrecyOf, secretsIn } from "../../../provider/src/command/mask";
 
 const both = { stdout: true, stderr: true };
 
@@ -52,10 +52,24 @@ describe("output as lines", () => {
     expect(output.tail().slice(-2)).toEqual(["line 999", "after"]);
   });
 
-  test("a line without an end is shown in pieces, cut to what a terminal takes", () => {
+  test("a line without an end is shown once, cut to what a terminal takes", () => {
     const { output, shown } = lines();
     output.add("stdout", "x".repeat(10_000));
     expect(shown).toEqual([`${"x".repeat(400)}...`]);
+    output.add("stdout", "y".repeat(10_000));
+    output.add("stdout", "z\nnext\n");
+    expect(shown.slice(1)).toEqual(["next"]);
+  });
+
+  test("a progress bar is as it was last, whatever its pieces are", () => {
+    const bar = "10%\r50%\r100%, done.\r\nnext\r\n";
+    for (let at = 0; at <= bar.length; at += 1) {
+      const { output, shown } = lines();
+      output.add("stderr", bar.slice(0, at));
+      output.add("stderr", bar.slice(at));
+      output.end();
+      expect(shown).toEqual(["100%, done.", "next"]);
+    }
   });
 
   test("control characters do not reach the terminal", () => {
@@ -89,5 +103,22 @@ describe("secrets", () => {
     output.add("stdout", "pass hun");
     output.add("stdout", "ter2 word\n");
     expect(shown).toEqual(["pass [secret] word"]);
+  });
+
+  test.each([8_188, 8_190, 8_192])(
+    "do not slip through after %i characters without a line break",
+    (before) => {
+      const { output, shown } = lines({ secrets: ["hunter2"] });
+      for (const piece of ["x".repeat(before), "hun", "ter2", " word"]) output.add("stdout", piece);
+      output.end();
+      expect(shown.join("\n")).not.toMatch(/hun|ter2/);
+    },
+  );
+
+  test("in a line of the command are named, since nobody knows which part of it is the secret", () => {
+    expect(secrecyOf({ __secret: ["stdin"], stdin: "pass" }).secretLine).toBeUndefined();
+    expect(
+      secrecyOf({ __secret: ["stdin"] }, { __secret: ["update"], update: "login pass" }).secretLine,
+    ).toBe("update");
   });
 });
