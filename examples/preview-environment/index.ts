@@ -22,25 +22,24 @@ const app = new File("app", {
   content: new pulumi.asset.FileArchive("app"),
 });
 
+// Built and checked again, on the same machine, when the files, the number or the commit change.
+const again = {
+  machineId: machine.id,
+  environment: { PULL_REQUEST: String(pullRequest), COMMIT: commit },
+  triggers: [app.hash],
+};
+
 const build = new Command(
   "build",
-  {
-    machineId: machine.id,
-    create: "sh ./build.sh",
-    cwd: "/srv/app",
-    environment: { PULL_REQUEST: String(pullRequest), COMMIT: commit },
-    // Built again on the same machine when the files or the commit change.
-    triggers: [app.hash],
-  },
+  { ...again, create: "sh ./build.sh", cwd: "/srv/app" },
   { dependsOn: app },
 );
 
 const check = new Command(
   "check",
   {
-    machineId: machine.id,
-    create: "grep -q '#' /srv/public/index.txt && cat /srv/public/index.txt",
-    triggers: [build.id],
+    ...again,
+    create: 'cat /srv/public/index.txt && grep -q "#$PULL_REQUEST at $COMMIT" /srv/public/index.txt',
   },
   { dependsOn: build },
 );

@@ -41,7 +41,7 @@ describe("examples/agent-fleet, as its README goes through it", () => {
   test("report: a change is shown as in a pull request", async () => {
     const { code, text } = await stack.follow("npx pulumi-machines report");
     expect(code).toBe(3);
-    expect(text).toContain("<!-- pulumi-machines report: shop/dev -->");
+    expect(text).toContain("<!-- pulumi-machines report: agent-fleet/dev -->");
     for (const line of stack.shown("🔴")) expect(text).toMatch(line);
     expect(text).toContain("2 commands to update");
   });

@@ -4,7 +4,7 @@ import { Example } from "./support/example";
 jest.setTimeout(300_000);
 
 describe("examples/failing-deploys, as its README goes through it", () => {
-  const stack = new Example("failing-deploys");
+  const stack = new Example("failing-deploys", "rehearsal");
   const id = () => stack.machine("web")?.id;
   beforeAll(async () => {
     await stack.plane.start();

@@ -2,15 +2,27 @@
  * An example as a user has it: its folder copied, a stack of its own, deployed with the real CLI to a control plane of its
  * own. The commands of its README are run as they stand there.
  */
-import { cpSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync } from "node:fs";
 import { join } from "node:path";
-import { start, type Outcome } from "../../e2e/support/run";
-import { repository, Stack } from "../../e2e/support/stack";
+import { start, type Outcome, type Running } from "../../e2e/support/run";
+import { repository, Stack, type RecordedResource } from "../../e2e/support/stack";
+// eslint-disable-next-line @typescript-eslint/no-require-imports -- it has no types of its own
+const { load } = require("js-yaml") as { load: (text: string) => unknown };
+
+interface Step {
+  name?: string;
+  run: string;
+  env: Record<string, string>;
+}
 
 export class Example extends Stack {
   private readonly readme: string;
 
-  constructor(private readonly example: string) {
+  /** @param stackName As the README calls it. */
+  constructor(
+    private readonly example: string,
+    private readonly stackName = "dev",
+  ) {
     super("sandbox");
     this.readme = readFileSync(join(repository, "examples", example, "README.md"), "utf8");
     // What an installation puts there.
@@ -25,9 +37,21 @@ export class Example extends Stack {
     const folder = join(repository, "examples", example);
     const notModules = (path: string): boolean => !path.includes("node_modules");
     cpSync(folder, this.project, { recursive: true, filter: notModules });
-    // The support finds the state by the project's name.
-    const file = join(this.project, "Pulumi.yaml");
-    writeFileSync(file, readFileSync(file, "utf8").replace(/^name: .*$/m, "name: shop"));
+  }
+
+  override begin(...args: string[]): Running {
+    const all = [...args, "--non-interactive", "--stack", this.stackName];
+    return start("pulumi", all, { cwd: this.project, env: this.env });
+  }
+
+  override resources(): RecordedResource[] {
+    const stacks = join(this.folder, "backend", ".pulumi", "stacks");
+    const file = join(stacks, this.example, `${this.stackName}.json`);
+    if (!existsSync(file)) return [];
+    const { checkpoint } = JSON.parse(readFileSync(file, "utf8")) as {
+      checkpoint: { latest?: { resources?: RecordedResource[] } };
+    };
+    return checkpoint.latest?.resources ?? [];
   }
 
   /**
@@ -39,8 +63,22 @@ export class Example extends Stack {
     const [block, ...others] = blocks.filter((one) => one.includes(text));
     if (block === undefined || others.length > 0) throw new Error(`not one block of the README has ${text}`);
     // What npx does with a package that is installed, without the seconds that it takes.
-    const script = `npx() { "$@"; }\n${block}`;
-    return start("/bin/sh", ["-c", script], { cwd: this.project, env: this.env }).ended;
+    return this.shell(`npx() { "$@"; }\n${block}`);
+  }
+
+  shell(script: string, env: Record<string, string> = {}): Promise<Outcome> {
+    return start("/bin/sh", ["-c", script], { cwd: this.project, env: { ...this.env, ...env } }).ended;
+  }
+
+  /** A step of a workflow that lies in the example. */
+  step(file: string, name: string): Step {
+    const text = readFileSync(join(this.project, file), "utf8");
+    const { jobs } = load(text) as { jobs: Record<string, { steps: Step[] }> };
+    const found = Object.values(jobs)
+      .flatMap(({ steps }) => steps)
+      .find((step) => step.name === name);
+    if (!found) throw new Error(`${file} has no step "${name}"`);
+    return found;
   }
 
   /** The lines of what the README says that the terminal shows, each as a pattern; "..." stands for anything. */
@@ -65,12 +103,6 @@ export class Example extends Stack {
   async rehearse(script: string): Promise<void> {
     const text = readFileSync(join(repository, "examples", this.example, script), "utf8");
     await this.plane.faults(...(JSON.parse(text) as { rules: object[] }).rules);
-  }
-
-  /** `npx pulumi-machines ...` in the project. */
-  async machines(...args: string[]): Promise<Outcome> {
-    const bin = join(repository, "provider", "bin", "pulumi-machines.cjs");
-    return start(process.execPath, [bin, ...args], { cwd: this.project, env: this.env }).ended;
   }
 }
 
