@@ -20,7 +20,14 @@ export class ConvergenceError extends Error {
     readonly kind: FailureKind,
     readonly view: MachineView,
     readonly history: readonly Transition[],
-    readonly facts: { goal: string; retriesUsed: number; retriesLeft: number; cause?: unknown },
+    readonly facts: {
+      goal: string;
+      retriesUsed: number;
+      retriesLeft: number;
+      /** Why the service has refused the last call, where it did and may take it later. */
+      refused?: string;
+      cause?: unknown;
+    },
   ) {
     super(`machine ${view.id}: ${kind} on the way to ${facts.goal}`, { cause: facts.cause });
   }
@@ -41,6 +48,7 @@ class Convergence {
   private course: Course;
   private history: readonly Transition[] = [];
   private refusals = 0;
+  private lastRefusal: string | undefined;
   private spokenAt = 0;
   private readonly watch: Watch;
 
@@ -101,6 +109,7 @@ class Convergence {
       const answer = await this.call(step.call);
       this.course = called(this.course, step, before);
       this.refusals = 0;
+      this.lastRefusal = undefined;
       this.watch.expectNews();
       this.look(answer);
     } catch (error) {
@@ -131,6 +140,7 @@ class Convergence {
     const pause = pauseAfter(error, this.refusals, context);
     if (pause === undefined) throw this.failure("refused", error);
     this.refusals += 1;
+    this.lastRefusal = (error as RefusedError).message;
     this.say(`${(error as RefusedError).message}; trying again in ${spanOf(pause)}`);
     await context.clock.sleep(pause, context.signal);
     if (context.signal.aborted) return;
@@ -173,7 +183,8 @@ class Convergence {
 
   private failure(kind: FailureKind, cause?: unknown): ConvergenceError {
     const { retriesUsed, retriesLeft } = this.course;
-    const facts = { goal: this.goal.state, retriesUsed, retriesLeft };
+    const refused = this.lastRefusal === undefined ? {} : { refused: this.lastRefusal };
+    const facts = { goal: this.goal.state, retriesUsed, retriesLeft, ...refused };
     return new ConvergenceError(kind, this.view, this.history, cause ? { ...facts, cause } : facts);
   }
 }

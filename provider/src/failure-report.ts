@@ -53,7 +53,8 @@ function headline(error: ConvergenceError, context: ReportContext): string {
       const stuck = spanOf(context.nowMs - (phaseSince(history) ?? context.nowMs));
       return (
         `${machine} is not ${facts.goal} after ${spanOf(context.allowedMs)}: ` +
-        `${wordsOf(view)} for ${stuck} now`
+        `${wordsOf(view)} for ${stuck} now` +
+        (facts.refused === undefined ? "" : `; the service refuses for now: ${facts.refused}`)
       );
     }
   }

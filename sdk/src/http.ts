@@ -39,6 +39,8 @@ export interface TransportSettings extends Manners {
   maxRetries: number;
   /** Open at once for requests, and as many for event streams: more wait for one. Default no limit. */
   maxConnections?: number | undefined;
+  /** A longer pause before a retry is left to the caller, in milliseconds; default the policy's own limit. */
+  longestWaitMs?: number | undefined;
 }
 
 export interface JsonAnswer {
@@ -199,7 +201,7 @@ export class Transport {
       const remainingMs = deadline.remainingMs();
       const attempt = { number, limited, maxRetries, remainingMs, repeatable: true };
       const delayMs = policy.delay(result.outcome, attempt, this.deps.random());
-      if (delayMs === undefined) throw error;
+      if (delayMs === undefined || delayMs > (this.#settings.longestWaitMs ?? Infinity)) throw error;
       limited = error.status === 429 ? limited + 1 : 0;
       const count = `attempt ${String(number + 1)}`;
       this.deps.log(`${error.message} [${error.code}; ${count}, again in ${String(delayMs)} ms]`);

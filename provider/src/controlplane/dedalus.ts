@@ -1,7 +1,7 @@
 /** The control-plane port on Dedalus Cloud Services, and on anything else that speaks its API. */
 import { DedalusClient, type Machine } from "@pulumi-machines/sdk";
 import { capabilities, type Backend } from "./capabilities";
-import { maxConnections } from "./connections";
+import { manners } from "./connections";
 import { DedalusCommands } from "./dedalus-commands";
 import { viewOf } from "./dedalus-view";
 import { FilesByShell } from "./files-by-shell";
@@ -42,7 +42,7 @@ export class DedalusControlPlane implements ControlPlane {
   constructor({ backend, unreachableHint, ...settings }: DedalusOptions) {
     this.backend = backend;
     this.hint = unreachableHint;
-    this.client = new DedalusClient({ ...settings, maxConnections });
+    this.client = new DedalusClient({ ...settings, ...manners });
     this.commands = new DedalusCommands(this.client, unreachableHint);
     this.files = new FilesByShell(this.commands);
   }

@@ -5,7 +5,7 @@
 import { LocalClient, NullspaceClient, type NullspaceMachine } from "@pulumi-machines/sdk";
 import { machineStates } from "@pulumi-machines/sdk/nullspace/rules";
 import { capabilities } from "./capabilities";
-import { maxConnections } from "./connections";
+import { manners } from "./connections";
 import { DedalusControlPlane } from "./dedalus";
 import { viewOf } from "./dedalus-view";
 import { LocalCommands } from "./local-commands";
@@ -65,8 +65,8 @@ export class LocalControlPlane implements ControlPlane {
       organizationId,
       ...hint,
     });
-    this.nullspace = new NullspaceClient({ baseUrl: `${url}/nullspace`, apiKey, maxConnections });
-    this.own = new LocalClient({ baseUrl: url, apiKey, maxConnections });
+    this.nullspace = new NullspaceClient({ baseUrl: `${url}/nullspace`, apiKey, ...manners });
+    this.own = new LocalClient({ baseUrl: url, apiKey, ...manners });
     const ids = { toWire: nullspaceId, fromWire: stateId };
     this.commands = new LocalCommands(
       new NullspaceCommands(this.nullspace, ids, unreachableHint),

@@ -8,7 +8,7 @@ import {
 import { machineStates } from "@pulumi-machines/sdk/nullspace/rules";
 import type { Backend } from "./capabilities";
 import { capabilities } from "./capabilities";
-import { maxConnections } from "./connections";
+import { manners } from "./connections";
 import { viewOf as statusViewOf } from "./dedalus-view";
 import { passes } from "./machine-filter";
 import { NullspaceCommands } from "./nullspace-commands";
@@ -66,7 +66,7 @@ export class NullspaceControlPlane implements ControlPlane {
   constructor({ backend, unreachableHint, ...settings }: NullspaceOptions) {
     this.backend = backend;
     this.hint = unreachableHint;
-    this.client = new NullspaceClient({ ...settings, maxConnections });
+    this.client = new NullspaceClient({ ...settings, ...manners });
     this.hub = new NullspaceHub(this.client);
     this.commands = new NullspaceCommands(this.client, sameIds, this.hint);
     this.files = new NullspaceFiles(this.client, sameIds, this.hint);

@@ -22,6 +22,11 @@ export interface DedalusSettings {
   maxRetries?: number | undefined;
   /** Connections that are open at once for requests, and as many for event streams; more wait. Default no limit. */
   maxConnections?: number | undefined;
+  /**
+   * A longer pause before a retry is left to the caller, in milliseconds: the call throws, and the error has `retryAfterMs`. Default
+   * one minute.
+   */
+  longestWaitMs?: number | undefined;
 }
 
 type Environment = Readonly<Record<string, string | undefined>>;
@@ -57,5 +62,6 @@ export function transportSettings(given: DedalusSettings, environment: Environme
     timeoutMs: atLeast("timeoutMs", 1, given.timeoutMs ?? httpDefaults.timeoutMs),
     maxRetries: atLeast("maxRetries", 0, given.maxRetries ?? retryDefaults.maxRetries),
     ...connectionLimit(given.maxConnections),
+    longestWaitMs: given.longestWaitMs,
   };
 }

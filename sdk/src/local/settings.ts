@@ -16,6 +16,11 @@ export interface LocalSettings {
   maxRetries?: number | undefined;
   /** Connections that are open at once for requests, and as many for event streams; more wait. Default no limit. */
   maxConnections?: number | undefined;
+  /**
+   * A longer pause before a retry is left to the caller, in milliseconds: the call throws, and the error has `retryAfterMs`. Default
+   * one minute.
+   */
+  longestWaitMs?: number | undefined;
 }
 
 /** @throws UsageError `missing_api_key`, `invalid_api_key`, `invalid_base_url`, `invalid_argument` */
@@ -25,6 +30,7 @@ export function transportSettings({
   timeoutMs,
   maxRetries,
   maxConnections,
+  longestWaitMs,
 }: LocalSettings): TransportSettings {
   const url = readBaseUrl(baseUrl.replace(/\/+$/, ""), {
     example: "http://127.0.0.1:4590",
@@ -46,5 +52,6 @@ export function transportSettings({
     timeoutMs: atLeast("timeoutMs", 1, timeoutMs ?? httpDefaults.timeoutMs),
     maxRetries: atLeast("maxRetries", 0, maxRetries ?? retryDefaults.maxRetries),
     ...connectionLimit(maxConnections),
+    longestWaitMs,
   };
 }

@@ -33,6 +33,11 @@ export interface NullspaceSettings {
   maxRetries?: number | undefined;
   /** Connections that are open at once for requests, and as many for event streams; more wait. Default no limit. */
   maxConnections?: number | undefined;
+  /**
+   * A longer pause before a retry is left to the caller, in milliseconds: the call throws, and the error has `retryAfterMs`. Default
+   * one minute.
+   */
+  longestWaitMs?: number | undefined;
 }
 
 /** @throws UsageError `missing_api_key`, `invalid_api_key`, `invalid_base_url`, `invalid_argument` */
@@ -62,6 +67,7 @@ export function transportSettings(
     attemptTimeoutMs: atLeast("timeoutMs", 1, given.timeoutMs ?? timeLimits.requestMs),
     maxRetries: atLeast("maxRetries", 0, given.maxRetries ?? retryLimits.afterLimit),
     ...connectionLimit(given.maxConnections),
+    longestWaitMs: given.longestWaitMs,
   };
 }
 

@@ -22,6 +22,7 @@ export class LocalControlPlane {
     private readonly stateDir: string,
     private readonly env: NodeJS.ProcessEnv,
     private readonly driver: "null" | "sandbox" = "null",
+    private readonly options: readonly string[] = [],
   ) {
     mkdirSync(stateDir, { recursive: true });
   }
@@ -39,6 +40,7 @@ export class LocalControlPlane {
       "--driver",
       this.driver,
       "--json",
+      ...this.options,
     ];
     const process_ = start(process.execPath, args, { cwd: this.stateDir, env: this.env });
     this.process = process_;

@@ -57,6 +57,7 @@ export class Stack {
     driver: "null" | "sandbox" = "null",
     linkModules: (project: string) => void = (project) =>
       symlinkSync(join(repository, "node_modules"), join(project, "node_modules")),
+    planeOptions: readonly string[] = [],
   ) {
     for (const name of ["project", "backend", "home", "state", "tmp"]) mkdirSync(join(this.folder, name));
     const bin = join(repository, "node_modules", ".bin");
@@ -73,7 +74,7 @@ export class Stack {
       MACHINES_LOCAL_STATE: join(this.folder, "state", "local"),
       [markName]: this.mark,
     };
-    this.plane = new LocalControlPlane(join(this.folder, "state", "local"), this.env, driver);
+    this.plane = new LocalControlPlane(join(this.folder, "state", "local"), this.env, driver, planeOptions);
     const runtime = "runtime:\n  name: nodejs\n  options:\n    typescript: false\n";
     writeFileSync(join(this.project, "Pulumi.yaml"), `name: shop\n${runtime}main: program.cjs\n`);
     writeFileSync(join(this.project, "package.json"), '{ "private": true }');

@@ -11,6 +11,8 @@ export class HostedProxy implements AsyncDisposable {
   opened = 0;
   /** Requests by their path. */
   readonly asked: string[] = [];
+  /** Connections of any kind that were open at once. */
+  mostOpen = 0;
   private readonly sockets = new Set<Socket>();
 
   private constructor(
@@ -41,6 +43,11 @@ export class HostedProxy implements AsyncDisposable {
       upstream.on("error", () => answer.destroy());
       answer.on("close", () => upstream.destroy());
       incoming.pipe(upstream);
+    });
+    const connections = new Set<Socket>();
+    server.on("connection", (socket) => {
+      proxy.mostOpen = Math.max(proxy.mostOpen, connections.add(socket).size);
+      socket.on("close", () => connections.delete(socket));
     });
     server.on("upgrade", (incoming: IncomingMessage, socket: Socket, head: Buffer) =>
       proxy.upgrade(incoming, socket, head),
