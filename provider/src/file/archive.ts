@@ -1,15 +1,14 @@
 /** A folder of files in a machine: unpacked in one go, compared and removed file by file. */
 import { createHash } from "node:crypto";
-import { chmod, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile } from "node:fs/promises";
+import { chmod, mkdir, mkdtemp, readdir, rm, writeFile } from "node:fs/promises";
 import { tmpdir } from "node:os";
 import { dirname, join, posix } from "node:path";
 import { create } from "tar";
 import type { Context } from "../context";
+import type { CommandOutcome } from "../controlplane/command-port";
 import { RefusedError } from "../controlplane/port";
-import type { Source } from "./args";
-import { archiveHash, fileHash, isExecutable, type ArchiveFile } from "./hash";
-
-type Entry = Extract<Source, { kind: "archive" }>["entries"][number];
+import { contentsOf, type Entry } from "./entries";
+import { archiveHash, type ArchiveFile } from "./hash";
 
 /** Hashes by name, below the folder. */
 export type Files = Record<string, string>;
@@ -32,21 +31,21 @@ export async function tarOf(entries: readonly Entry[]): Promise<Packed> {
   try {
     const found: ArchiveFile[] = [];
     let size = 0;
-    for (const entry of entries) {
-      const content = "text" in entry ? Buffer.from(entry.text) : await readFile(entry.path);
-      const mode = "text" in entry ? 0o644 : (await stat(entry.path)).mode & 0o777;
-      const copy = join(folder, entry.name);
+    for await (const { name, content, mode, hashed } of contentsOf(entries)) {
+      const copy = join(folder, name);
       await mkdir(dirname(copy), { recursive: true });
       await writeFile(copy, content);
       await chmod(copy, mode);
-      found.push({ name: entry.name, hash: fileHash(content), executable: isExecutable(mode) });
+      found.push(hashed);
       size += content.length;
     }
     // A name that begins with "@" would be taken for an archive to be read.
     const names = (await readdir(folder)).map((name) => `./${name}`);
     const chunks: Buffer[] = [];
     if (names.length > 0) {
-      for await (const chunk of create({ cwd: folder, portable: true }, names)) chunks.push(chunk);
+      // One time for all: that of the copies says nothing.
+      for await (const chunk of create({ cwd: folder, portable: true, mtime: new Date() }, names))
+        chunks.push(chunk);
     }
     const files = Object.fromEntries(found.map(({ name, hash }) => [name, hash]));
     return { tar: Buffer.concat(chunks), files, size, hash: archiveHash(found) };
@@ -55,23 +54,22 @@ export async function tarOf(entries: readonly Entry[]): Promise<Packed> {
   }
 }
 
-/** Puts the files below `folder`; what else is there stays. Needs sh and tar in the machine. */
+/** Puts the files below `folder`, in place of a file there; what else is in it stays. Needs sh and tar in the machine. */
 export async function unpack(
   context: Context,
   machineId: string,
   folder: string,
   tar: Buffer,
 ): Promise<void> {
+  const make = '{ [ ! -f "$1" ] || rm -f -- "$1"; } && mkdir -p -- "$1"';
   // Nothing in it: only the folder is made.
-  if (tar.length === 0) return void (await script(context, machineId, 'mkdir -p -- "$1"', [folder]));
+  if (tar.length === 0) return void (await script(context, machineId, make, [folder]));
   const { controlPlane, signal } = context;
   const draft = `/tmp/pulumi-machines-${createHash("sha256").update(context.newKey()).digest("hex").slice(0, 12)}.tar`;
   await controlPlane.files.write(machineId, draft, tar, { signal, mode: 0o600 });
   try {
-    await script(context, machineId, 'mkdir -p -- "$1" && tar -xf "$2" -C "$1" --no-same-owner', [
-      folder,
-      draft,
-    ]);
+    const text = `${make} && tar -xf "$2" -C "$1" --no-same-owner`;
+    await script(context, machineId, text, [folder, draft]);
   } finally {
     if (!signal.aborted) await controlPlane.files.remove(machineId, draft, { signal });
   }
@@ -84,19 +82,19 @@ export async function filesIn(
   folder: string,
   names: readonly string[],
 ): Promise<Files> {
-  const text = `[ -d "$1" ] || exit ${String(isMissing)}; cd -- "$1" && xargs -0 sha256sum -- 2>/dev/null || true`;
-  const { stdout } = await script(
-    context,
-    machineId,
-    text,
-    [folder],
-    names.map((name) => `${name}\0`).join(""),
-  );
-  const found = stdout.split("\n").flatMap((line) => {
-    const [, hash, name] = /^([0-9a-f]{64}) [ *](.*)$/.exec(line) ?? [];
-    return hash !== undefined && name !== undefined ? [[name, hash] as const] : [];
-  });
-  return Object.fromEntries(found);
+  // A tool that is missing must not look like files that are.
+  const text =
+    `sha256sum < /dev/null > /dev/null && xargs -0 true < /dev/null || exit; [ -d "$1" ] || exit ${String(isMissing)}; ` +
+    `cd -- "$1" || exit; xargs -0 sha256sum -- 2>/dev/null; true`;
+  const found: Files = {};
+  for (const batch of batchesOf(names)) {
+    const { stdout } = await script(context, machineId, text, [folder], batch);
+    for (const line of stdout.split("\n")) {
+      const [, hash, name] = /^([0-9a-f]{64}) [ *](.*)$/.exec(line) ?? [];
+      if (hash !== undefined && name !== undefined) found[name] = hash;
+    }
+  }
+  return found;
 }
 
 /** Removes these files, and the folders that are empty afterwards; the folder itself, too, when nothing is left. */
@@ -112,13 +110,27 @@ export async function removeFiles(
   const text =
     `[ -d "$1" ] || exit ${String(isMissing)}; cd -- "$1" && xargs -0 sh -c 'for name do if [ -d "$name" ]; ` +
     `then rmdir -- "$name" 2>/dev/null; else rm -f -- "$name"; fi; done; true' sh; cd / && rmdir -- "$1" 2>/dev/null; true`;
-  await script(
-    context,
-    machineId,
-    text,
-    [folder],
-    [...names, ...deepestFirst].map((name) => `./${name}\0`).join(""),
-  );
+  for (const batch of batchesOf([...names, ...deepestFirst].map((name) => `./${name}`)))
+    await script(context, machineId, text, [folder], batch);
+}
+
+/** Names for one command's input; what it answers, a hash for each, stays below what services take and keep. */
+const batchBytes = 256 * 1024;
+const hashBytes = 70;
+
+function batchesOf(names: readonly string[]): string[] {
+  const batches: string[] = [];
+  let bytes = Infinity;
+  for (const name of names) {
+    const more = Buffer.byteLength(name) + hashBytes;
+    if (bytes + more > batchBytes) {
+      batches.push("");
+      bytes = 0;
+    }
+    batches[batches.length - 1] += `${name}\0`;
+    bytes += more;
+  }
+  return batches;
 }
 
 function foldersOf(name: string): string[] {
@@ -143,7 +155,10 @@ async function script(
     },
     { signal, idempotencyKey: context.newKey() },
   );
-  if (outcome.exitCode === 0 || outcome.exitCode === isMissing) return outcome;
-  const why = outcome.stderr.trim().slice(-500) || `exit code ${String(outcome.exitCode)}`;
+  if ((outcome.exitCode === 0 && outcome.complete) || outcome.exitCode === isMissing) return outcome;
+  const why = outcome.missing === undefined ? wordsOf(outcome) : `${outcome.missing} was lost`;
   throw new RefusedError(`machine ${machineId}: ${why}`, { code: "file_failed", retryable: false });
 }
+
+const wordsOf = ({ exitCode, stderr }: CommandOutcome): string =>
+  stderr.trim().slice(-500) || `exit code ${String(exitCode)}`;

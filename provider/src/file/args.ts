@@ -13,6 +13,8 @@ export const sourceSchema = z.discriminatedUnion("kind", [
     entries: z.array(
       z.union([
         z.strictObject({ name: z.string(), path: z.string() }),
+        // Of a packed archive at this path.
+        z.strictObject({ name: z.string(), path: z.string(), member: z.string() }),
         z.strictObject({ name: z.string(), text: z.string() }),
       ]),
     ),

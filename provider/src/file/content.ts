@@ -2,13 +2,14 @@
  * What the program gave as content, in a form that reaches the provider, and its hash. Assets and archives do not reach a
  * dynamic provider as such: they are looked at here, in the program, and what is large stays on disk until it is written.
  */
-import { existsSync, lstatSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync } from "node:fs";
 import { join, posix, resolve } from "node:path";
 import * as pulumi from "@pulumi/pulumi";
 import type { Source } from "./args";
-import { archiveHash, fileHash, isExecutable, type ArchiveFile } from "./hash";
+import { contentsOf, type Entry } from "./entries";
+import { archiveHash, fileHash } from "./hash";
+import { isPacked, unpacked } from "./packed";
 
-type Entry = Extract<Source, { kind: "archive" }>["entries"][number];
 export type Content = string | pulumi.asset.Asset | pulumi.asset.Archive;
 
 export interface Resolved {
@@ -23,18 +24,14 @@ export async function resolveContent(content: Content): Promise<Resolved> {
   if (pulumi.asset.Asset.isInstance(content)) return ofAsset(content);
   const entries = (await entriesOf(content, "")).sort((a, b) => (a.name < b.name ? -1 : 1));
   const source: Source = { kind: "archive", entries };
-  return { source, hash: archiveHash(entries.map(archiveFile)) };
+  const files = [];
+  for await (const file of contentsOf(entries)) files.push(file.hashed);
+  return { source, hash: archiveHash(files) };
 }
 
 const ofText = (text: string): Resolved => ({
   source: { kind: "text", text },
   hash: fileHash(Buffer.from(text)),
-});
-
-const archiveFile = (entry: Entry): ArchiveFile => ({
-  name: entry.name,
-  hash: fileHash("text" in entry ? Buffer.from(entry.text) : readFileSync(entry.path)),
-  executable: "path" in entry && isExecutable(statSync(entry.path).mode),
 });
 
 /** The members that Pulumi's assets have, by their kind. */
@@ -66,9 +63,13 @@ async function entriesOf(content: Content, below: string): Promise<Entry[]> {
   const place = await existing(path);
   if (pulumi.asset.Asset.isInstance(content)) return [{ name: below, path: place }];
   if (lstatSync(place).isDirectory()) return filesBelow(place, below);
+  if (isPacked(place)) {
+    const files = await unpacked(place);
+    return files.map(({ member }) => ({ name: posix.join(below, safe(member)), path: place, member }));
+  }
   throw new Error(
-    `"${place}" is a packed archive: give the folder, as new pulumi.asset.FileArchive("folder"), or put the archive into the ` +
-      `machine with a FileAsset and unpack it with a Command`,
+    `"${place}" is a packed archive, and neither .tar nor .tar.gz nor .tgz: give the folder, as ` +
+      `new pulumi.asset.FileArchive("folder"), or put it into the machine with a FileAsset and unpack it with a Command`,
   );
 }
 

@@ -1,6 +1,6 @@
 /** What Pulumi asks of a file, without Pulumi's types. To write a file twice is to write it once: nothing is ever doubled. */
 import type { Context } from "../context";
-import { MachineGoneError } from "../controlplane/port";
+import { MachineGoneError, RefusedError } from "../controlplane/port";
 import { messageOf } from "../failure-report";
 import { spanOf } from "../history";
 import { oneLine } from "../one-line";
@@ -54,7 +54,9 @@ async function read(
   _id: string,
   state: Properties,
 ): Promise<{ props: Properties; inputs?: Properties } | undefined> {
-  const { machineId, path } = state as { machineId: string; path: string };
+  const { machineId, path } = state as { machineId?: string; path: string };
+  if (machineId === undefined)
+    throw new Error("an id says nothing of where a file is: File.get finds none, a Command with `cat` does");
   const { controlPlane, signal } = context;
   try {
     const { phase } = await patiently(context, () => controlPlane.getMachine(machineId, { signal }));
@@ -70,9 +72,15 @@ async function read(
     return { props: { ...state, hash } };
   } catch (error) {
     if (error instanceof MachineGoneError) return undefined;
-    throw error;
+    if (!(error instanceof RefusedError) || !isAboutTheFile(error)) throw error;
+    // Such as a folder in its place: no other resource's refresh has to fail for it.
+    context.warn(`file "${context.name}": it cannot be compared: ${oneLine(error.message)}`);
+    return { props: { ...state, hash: "" } };
   }
 }
+
+/** What the tools in a machine, or a service's file routes, say of a path. */
+const isAboutTheFile = ({ code }: RefusedError): boolean => code === "file_failed" || code === "file_error";
 
 async function hashNow(
   context: Context,
@@ -101,8 +109,27 @@ async function remove(context: Context, _id: string, state: Properties): Promise
         : removeFiles(context, machineId, path, Object.keys(filesOf(state))),
     );
   } catch (error) {
-    if (!(error instanceof MachineGoneError)) throw error;
-    context.log(`nothing to remove: machine ${machineId} does not exist any more`);
+    if (error instanceof MachineGoneError) {
+      context.log(`nothing to remove: machine ${machineId} does not exist any more`);
+      return;
+    }
+    if (await hasFailed(context, machineId)) {
+      // It goes with what is on its disk, and must not be held up by it.
+      context.warn(`file "${context.name}": ${path} stays in machine ${machineId}, which has failed`);
+      return;
+    }
+    const why = oneLine(messageOf(error));
+    const text = `file "${context.name}" was not removed from ${path} of machine ${machineId}: ${why}`;
+    throw new Error(text, { cause: error });
+  }
+}
+
+async function hasFailed({ controlPlane, signal }: Context, machineId: string): Promise<boolean> {
+  try {
+    return (await controlPlane.getMachine(machineId, { signal })).phase === "failed";
+  } catch {
+    // What was asked for is told, not this.
+    return false;
   }
 }
 

@@ -35,9 +35,10 @@ export async function write(
   mustBe(fileHash(bytes), hash, path);
   const mode = inputs.mode === undefined ? {} : { mode: parseInt(inputs.mode, 8) };
   const { signal } = context;
-  await whileAwake(context, machineId, () =>
-    context.controlPlane.files.write(machineId, path, bytes, { signal, ...mode }),
-  );
+  await whileAwake(context, machineId, async () => {
+    await removeFiles(context, machineId, path, Object.keys(before));
+    await context.controlPlane.files.write(machineId, path, bytes, { signal, ...mode });
+  });
   return { size: bytes.length };
 }
 

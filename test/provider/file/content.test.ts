@@ -3,6 +3,7 @@ import { createHash } from "node:crypto";
 import { mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { create } from "tar";
 import { resolveContent } from "../../../provider/src/file/content";
 import { tarOf } from "../../../provider/src/file/archive";
 import { archiveHash } from "../../../provider/src/file/hash";
@@ -10,13 +11,17 @@ import { archiveHash } from "../../../provider/src/file/hash";
 const sha = (text: string): string => createHash("sha256").update(text).digest("hex");
 
 let folder: string;
+let packed: string;
 beforeEach(() => {
+  packed = mkdtempSync(join(tmpdir(), "machines-packed-"));
   folder = mkdtempSync(join(tmpdir(), "machines-content-"));
   mkdirSync(join(folder, "below"));
   writeFileSync(join(folder, "a.txt"), "a");
   writeFileSync(join(folder, "below", "b.sh"), "b", { mode: 0o755 });
 });
-afterEach(() => rmSync(folder, { recursive: true }));
+afterEach(() => {
+  for (const made of [folder, packed]) rmSync(made, { recursive: true });
+});
 
 describe("the content that a program gives", () => {
   test("a text, and a text asset, are the same", async () => {
@@ -70,7 +75,11 @@ describe("the content that a program gives", () => {
       /there is no ".*none"/,
     ],
     ["a remote asset", () => new pulumi.asset.RemoteAsset("https://example.com/x"), /is not fetched/],
-    ["a packed archive", () => new pulumi.asset.FileArchive(join(folder, "a.txt")), /give the folder/],
+    [
+      "an archive that is packed otherwise",
+      () => new pulumi.asset.FileArchive(join(folder, "a.txt")),
+      /neither \.tar nor \.tar\.gz nor \.tgz: give the folder/,
+    ],
     [
       "a name that leads out of the folder",
       () => new pulumi.asset.AssetArchive({ "../x": new pulumi.asset.StringAsset("") }),
@@ -85,5 +94,45 @@ describe("the content that a program gives", () => {
     await expect(resolveContent(new pulumi.asset.FileArchive(folder))).rejects.toThrow(
       /neither a file nor a folder/,
     );
+  });
+
+  test.each([
+    ["a.tar", {}],
+    ["a.tar.gz", { gzip: true }],
+    ["a.TGZ", { gzip: true }],
+  ])("a packed archive %s is the folder that it was", async (name, options) => {
+    const file = join(packed, name);
+    await create({ file, cwd: folder, ...options }, ["."]);
+    const whole = await resolveContent(new pulumi.asset.FileArchive(folder));
+    const found = await resolveContent(new pulumi.asset.FileArchive(file));
+    expect(found.hash).toBe(whole.hash);
+    if (found.source.kind !== "archive") throw new Error("no archive");
+    expect(await tarOf(found.source.entries)).toMatchObject({
+      hash: whole.hash,
+      files: { "a.txt": sha("a"), "below/b.sh": sha("b") },
+      size: 2,
+    });
+    // Below another name it is a part of a greater one.
+    const nested = await resolveContent(
+      new pulumi.asset.AssetArchive({ in: new pulumi.asset.FileArchive(file) }),
+    );
+    expect(nested.source).toMatchObject({
+      entries: [
+        { name: "in/a.txt", path: file, member: "a.txt" },
+        { name: "in/below/b.sh", path: file, member: "below/b.sh" },
+      ],
+    });
+  });
+
+  test("a packed archive that is none, or that holds a link or a way out, is refused in words", async () => {
+    const file = join(packed, "bad.tar.gz");
+    const resolved = () => resolveContent(new pulumi.asset.FileArchive(file));
+    writeFileSync(file, "this is no tar");
+    await expect(resolved()).rejects.toThrow(/bad\.tar\.gz" cannot be read as a tar/);
+    symlinkSync("/etc/passwd", join(folder, "link"));
+    await create({ file, cwd: folder, gzip: true }, ["."]);
+    await expect(resolved()).rejects.toThrow(/"link" in "bad\.tar\.gz" is neither a file nor a folder/);
+    await create({ file, cwd: join(folder, "below"), gzip: true, preservePaths: true }, ["../a.txt"]);
+    await expect(resolved()).rejects.toThrow(/the name "\.\.\/a\.txt" cannot be/);
   });
 });

@@ -3,6 +3,7 @@ import * as pulumi from "@pulumi/pulumi";
 import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { create } from "tar";
 import { realClock, withDeadline, type Context } from "../../../provider/src/context";
 import { DedalusControlPlane } from "../../../provider/src/controlplane/dedalus";
 import { LocalControlPlane } from "../../../provider/src/controlplane/local";
@@ -11,7 +12,7 @@ import { resolveContent, type Content } from "../../../provider/src/file/content
 import { core } from "../../../provider/src/file/lifecycle";
 import { unknownValue } from "../../../provider/src/hidden";
 import { nothingSeen } from "../../../provider/src/journal";
-import { keyed, never, running, settled, startEmbedded } from "../controlplane/embedded";
+import { keyed, never, running, settled, size, startEmbedded } from "../controlplane/embedded";
 import { MemoryJournal } from "../seams/world";
 
 type Properties = Record<string, unknown>;
@@ -143,6 +144,85 @@ describe.each(["local", "dedalus"] as const)("files on %s", (backend) => {
     expect(await read(updated)).toBeUndefined();
     await remove(outs);
     expect(await shell(`ls ${at}/app`)).toBe("own.txt\n");
+  });
+
+  test("a file becomes a folder and a folder a file; what is not its own stays", async () => {
+    writeFileSync(join(folder, "x.txt"), "x");
+    const path = `${at}/turned`;
+    const change = async (olds: Properties, content: Content): Promise<Properties> => {
+      const news = await inputs(path, content);
+      return run((context) => core.update(context, "id", olds, news));
+    };
+    const text = await put(path, "text");
+    const asFolder = await change(text, new pulumi.asset.FileArchive(folder));
+    expect(await shell(`cat ${path}/x.txt`)).toBe("x");
+    const asFile = await change(asFolder, "text again");
+    expect(await shell(`cat ${path}`)).toBe("text again");
+    const again = await change(asFile, new pulumi.asset.FileArchive(folder));
+    await shell(`echo own > ${path}/own.txt`);
+    await expect(change(again, "text")).rejects.toThrow(/folder/);
+    expect(await shell(`ls ${path}`)).toBe("own.txt\n");
+  });
+
+  test("a packed archive is unpacked, with its programs", async () => {
+    writeFileSync(join(folder, "run.sh"), "#!/bin/sh\necho ran\n", { mode: 0o755 });
+    const file = join(folder, "made.tar.gz");
+    await create({ file, cwd: folder, gzip: true }, ["run.sh"]);
+    const outs = await put(`${at}/packed`, new pulumi.asset.FileArchive(file));
+    expect(await shell(`${at}/packed/run.sh; ls -A ${at}/packed`)).toBe("ran\nrun.sh\n");
+    expect(await read(outs)).toEqual({ props: outs });
+  });
+
+  test("a folder of so many names that one command does not take them", async () => {
+    const name = (place: number): string => `${"long-".repeat(40)}${String(place)}`;
+    for (let place = 0; place < 1_200; place += 1) writeFileSync(join(folder, name(place)), String(place));
+    const outs = await put(`${at}/many`, new pulumi.asset.FileArchive(folder));
+    expect(await read(outs)).toEqual({ props: outs });
+    await shell(`echo other > ${at}/many/${name(1_199)}`);
+    expect((await read(outs))?.props.hash).not.toBe(outs.hash);
+    await remove(outs);
+    expect(await shell(`ls ${at}`)).not.toContain("many");
+  });
+
+  test("a folder in place of the file is a warning of the refresh and no end of it", async () => {
+    const outs = await put(`${at}/file`, "text");
+    await shell(`rm ${at}/file; mkdir ${at}/file`);
+    const news = await inputs(`${at}/file`, "text");
+    expect(core.diff((await read(outs))?.props ?? {}, news).changes).toBe(true);
+    expect(lines.join("\n")).toMatch(/warning: file "note": it cannot be compared: .*folder/);
+  });
+
+  test("a tool that is missing in the machine is said, and is not taken for files that are", async () => {
+    if (!planes.local) throw new Error("not started");
+    const id = await running(planes.local, { ...size, env: { PATH: "/root/bin:/usr/bin:/bin" } });
+    writeFileSync(join(folder, "x.txt"), "x");
+    const outs = await put("/root/tools", new pulumi.asset.FileArchive(folder), { machineId: id });
+    const broken = Buffer.from("#!/bin/sh\necho no sha256sum here >&2; exit 127\n");
+    await planes.local.files.write(id, "/root/bin/sha256sum", broken, { signal: never, mode: 0o755 });
+    expect((await read(outs))?.props.hash).toBe("");
+    expect(lines.at(-1)).toMatch(/cannot be compared: .*no sha256sum here/);
+  });
+
+  test("a machine that has failed is no hindrance to a destroy", async () => {
+    const id = await running(plane());
+    const outs = await put("/root/note.txt", "one", { machineId: id });
+    await plane().sleepMachine(id, keyed());
+    await settled(plane(), id, "sleeping");
+    const fail = { reason: "image_missing", lastError: "no such image", retryable: false };
+    const faults = async (method: string, rules: object[]): Promise<void> => {
+      const headers = { authorization: `Bearer ${local.apiKey}`, "content-type": "application/json" };
+      const body = method === "PUT" ? { body: JSON.stringify({ rules }) } : {};
+      expect((await fetch(`${local.url}/local/faults`, { method, headers, ...body })).ok).toBe(true);
+    };
+    await faults("PUT", [{ on: "start", machine: id, fail }]);
+    await remove(outs).finally(() => faults("DELETE", []));
+    expect(lines.join("\n")).toMatch(
+      /warning: file "note": \/root\/note\.txt stays in machine .*, which has failed/,
+    );
+  });
+
+  test("there is nothing that a get could find", async () => {
+    await expect(read({})).rejects.toThrow(/File\.get finds none/);
   });
 
   test("a file that changes between preview and deploy is refused", async () => {
