@@ -68,6 +68,8 @@ export class Stack {
       PULUMI_BACKEND_URL: `file://${join(this.folder, "backend")}`,
       PULUMI_CONFIG_PASSPHRASE: "test",
       PULUMI_SKIP_UPDATE_CHECK: "1",
+      // Each run of the CLI starts two Node processes, which load the same modules.
+      NODE_COMPILE_CACHE: join(repository, "node_modules", ".cache", "machines-e2e"),
       XDG_STATE_HOME: join(this.folder, "state"),
       // The language host leaves its pipes behind.
       TMPDIR: join(this.folder, "tmp"),
