@@ -4,8 +4,8 @@ import { execFile } from "node:child_process";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { promisify } from "node:util";
-import ts from "typescript";
 import { startLocal } from "@pulumi-machines/local";
+import { compile } from "./compile";
 import { faultScript } from "../../local/src/faults";
 
 const root = join(__dirname, "..", "..");
@@ -20,31 +20,6 @@ const program = (containing: string): string => {
   if (found === undefined) throw new Error(`the README has no program with ${containing}`);
   return found;
 };
-
-/** Compiles a program against the built packages, as a user's project would. */
-function compile(text: string): { messages: string[]; javascript: string } {
-  const folder = mkdtempSync(join(root, "test", "docs", ".program-"));
-  const file = join(folder, "index.ts");
-  writeFileSync(file, `${text}\nexport {};\n`);
-  try {
-    const options: ts.CompilerOptions = {
-      module: ts.ModuleKind.ESNext,
-      moduleResolution: ts.ModuleResolutionKind.Bundler,
-      target: ts.ScriptTarget.ES2023,
-      strict: true,
-      noEmit: true,
-      skipLibCheck: true,
-      types: ["node"],
-    };
-    const diagnostics = ts.getPreEmitDiagnostics(ts.createProgram([file], options));
-    return {
-      messages: diagnostics.map(({ messageText }) => ts.flattenDiagnosticMessageText(messageText, "\n")),
-      javascript: ts.transpileModule(text, { compilerOptions: options }).outputText,
-    };
-  } finally {
-    rmSync(folder, { recursive: true });
-  }
-}
 
 test("every program compiles against the packages", () => {
   const programs = blocks("ts");

@@ -19,7 +19,7 @@ export type CommandArgs = ArgsOf<Given>;
  * `environment`. A command whose deploy was killed may still run, and runs again.
  *
  * @example
- * new Command("install", { machineId: machine.id, create: "apt-get update && apt-get install -y git" });
+ * new Command("install", { machineId: machine.id, create: "cd /srv/app && npm ci" });
  */
 export class Command extends pulumi.CustomResource {
   declare readonly machineId: pulumi.Output<string>;

@@ -26,7 +26,7 @@ import { digestOf } from "./digest";
  * const team = new Environment("team", {
  *   machine: { vcpu: 1, memoryMiB: 2048 },
  *   files: { "/root/task.md": new pulumi.asset.FileAsset("task.md") },
- *   setup: ["apt-get update && apt-get install -y git", { create: ["git", "--version"], timeout: "1m" }],
+ *   setup: ["mkdir -p /work && cp /root/task.md /work", { create: ["ls", "/work"], timeout: "1m" }],
  *   replicas: 3,
  *   replica: { autosleep: "30m" },
  * });

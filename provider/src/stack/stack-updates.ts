@@ -57,10 +57,14 @@ function updateOf({ kind, startTime, endTime, result, resourceChanges }: z.infer
 /** The history has whole seconds, and its clock is this computer's, not the service's. */
 const slackMs = 2_000;
 
-/** The update during which something happened; undefined when none ran. */
-export const updateAt = (updates: readonly StackUpdate[], at: string): StackUpdate | undefined =>
-  updates.findLast(
-    ({ startedAt, endedAt }) =>
-      Date.parse(at) >= Date.parse(startedAt) - slackMs &&
-      (endedAt === undefined || Date.parse(at) <= Date.parse(endedAt) + slackMs),
-  );
+/** The update during which something happened, the newest of several; undefined when none ran. */
+export function updateAt(updates: readonly StackUpdate[], at: string): StackUpdate | undefined {
+  const during = (slack: number) =>
+    updates.findLast(
+      ({ startedAt, endedAt }) =>
+        Date.parse(at) >= Date.parse(startedAt) - slack &&
+        (endedAt === undefined || Date.parse(at) <= Date.parse(endedAt) + slack),
+    );
+  // One that surely ran goes before one that may have, where two followed each other closely.
+  return during(0) ?? during(slackMs);
+}

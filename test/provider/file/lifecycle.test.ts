@@ -103,7 +103,7 @@ describe.each(["local", "dedalus"] as const)("files on %s", (backend) => {
     const file = join(folder, "large.bin");
     writeFileSync(
       file,
-      Buffer.from({ length: 1_500_000 }, (_none, place) => (place * 31) % 256),
+      Uint8Array.from({ length: 1_500_000 }, (_none, place) => (place * 31) % 256),
     );
     const outs = await put(`${at}/large.bin`, new pulumi.asset.FileAsset(file));
     expect(await shell(`sha256sum ${at}/large.bin | cut -c1-64`)).toBe(`${String(outs.hash)}\n`);

@@ -139,3 +139,24 @@ test("an update stands for what happened while it ran, by clocks of whole second
   expect(updateAt(updates, "2026-11-23T09:00:13.000Z")).toBeUndefined();
   expect(updateAt(updates, "2026-11-23T08:59:50.000Z")).toBeUndefined();
 });
+
+test("of two updates that followed each other closely, the one that ran then is named", () => {
+  const updates = readUpdates(
+    JSON.stringify([
+      {
+        kind: "update",
+        startTime: "2026-11-23T09:00:00Z",
+        endTime: "2026-11-23T09:00:10Z",
+        result: "failed",
+      },
+      {
+        kind: "update",
+        startTime: "2026-11-23T09:00:11Z",
+        endTime: "2026-11-23T09:00:20Z",
+        result: "succeeded",
+      },
+    ]),
+  );
+  expect(updateAt(updates, "2026-11-23T09:00:09.900Z")?.result).toBe("failed");
+  expect(updateAt(updates, "2026-11-23T09:00:10.700Z")?.result).toBe("succeeded");
+});
