@@ -107,11 +107,15 @@ export async function removeFiles(
   if (names.length === 0) return;
   const folders = new Set(names.flatMap(foldersOf));
   const deepestFirst = [...folders].sort((a, b) => b.length - a.length);
+  // All at once; what is still there afterwards is a folder, or says why.
+  const each =
+    'rm -f -- "$@" 2>/dev/null; for name do if [ -d "$name" ]; then rmdir -- "$name" 2>/dev/null; ' +
+    'elif [ -e "$name" ]; then rm -f -- "$name" || bad=yes; fi; done; [ -z "$bad" ]';
   const text =
-    `[ -d "$1" ] || exit ${String(isMissing)}; cd -- "$1" && xargs -0 sh -c 'for name do if [ -d "$name" ]; ` +
-    `then rmdir -- "$name" 2>/dev/null; else rm -f -- "$name"; fi; done; true' sh; cd / && rmdir -- "$1" 2>/dev/null; true`;
+    `[ -d "$1" ] || exit ${String(isMissing)}; cd -- "$1" && xargs -0 sh -c "$2" sh || exit; ` +
+    `cd / && rmdir -- "$1" 2>/dev/null; true`;
   for (const batch of batchesOf([...names, ...deepestFirst].map((name) => `./${name}`)))
-    await script(context, machineId, text, [folder], batch);
+    await script(context, machineId, text, [folder, each], batch);
 }
 
 /** Names for one command's input; what it answers, a hash for each, stays below what services take and keep. */

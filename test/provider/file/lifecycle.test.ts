@@ -203,6 +203,24 @@ describe.each(["local", "dedalus"] as const)("files on %s", (backend) => {
     expect(lines.at(-1)).toMatch(/cannot be compared: .*no sha256sum here/);
   });
 
+  test("a file of a folder that cannot be removed is named, with the machine's reason", async () => {
+    if (!planes.local) throw new Error("not started");
+    const id = await running(planes.local, { ...size, env: { PATH: "/root/bin:/usr/bin:/bin" } });
+    mkdirSync(join(folder, "held"));
+    writeFileSync(join(folder, "held", "x.txt"), "x");
+    const outs = await put("/root/folder", new pulumi.asset.FileArchive(folder), { machineId: id });
+    const broken = Buffer.from('#!/bin/sh\necho "rm: $3: busy" >&2; exit 1\n');
+    await planes.local.files.write(id, "/root/bin/rm", broken, { signal: never, mode: 0o755 });
+    await expect(remove(outs)).rejects.toThrow(
+      /was not removed from \/root\/folder .*: rm: .*held\/x\.txt: busy/,
+    );
+    const mend = { argv: ["/usr/bin/rm", "/root/bin/rm"], timeoutMs: 10_000 };
+    await planes.local.commands.run(id, mend, keyed());
+    await remove(outs);
+    const list = { argv: ["ls", "/root"], timeoutMs: 10_000 };
+    expect((await planes.local.commands.run(id, list, keyed())).stdout).toBe("bin\n");
+  });
+
   test("a machine that has failed is no hindrance to a destroy", async () => {
     const id = await running(plane());
     const outs = await put("/root/note.txt", "one", { machineId: id });
