@@ -22,6 +22,15 @@ export const snapshotArgs = z.strictObject({
     .describe(
       'Pairs of your own, kept with the snapshot. Names that begin with "pulumi:" are kept for the project, stack and resource.',
     ),
+  /** Takes an existing snapshot over, by its id, instead of taking one. May be removed afterwards. */
+  adopt: z
+    .string()
+    .min(1, { error: "must be the id of a snapshot" })
+    .optional()
+    .describe(
+      "Id of an existing snapshot of this machine that is taken over instead of taking one. It can be removed from the program " +
+        "afterwards.",
+    ),
   /** How long an operation may take, as durations such as "10m"; at most 2h. Defaults: create 10m, update 5m, delete 5m. */
   timeouts,
 });

@@ -10,6 +10,7 @@ export const changeEffects = {
   machineId: "replace",
   triggers: "replace",
   metadata: "replace",
+  adopt: "replace",
   timeouts: "none",
 } as const satisfies Record<keyof SnapshotInputs, "replace" | "none">;
 
@@ -25,12 +26,16 @@ export interface Change {
 export const changesBetween = (olds: Properties, news: Properties): Change[] =>
   (Object.keys(changeEffects) as ArgumentName[])
     .map((name) => ({ name, effect: changeEffects[name], unknown: isUnknown(news[name]) }))
+    // Of the create only: taken out of the program, or put into it, it is no change.
+    .filter(({ name }) => name !== "adopt" || (olds.adopt !== undefined && news.adopt !== undefined))
     .filter(
       ({ name, unknown }) => unknown || !isDeepStrictEqual(olds[name] ?? undefined, news[name] ?? undefined),
     );
 
 /** What a change of an argument does, in the words of the reference. */
 export const changeText = (argument: string): string =>
-  changeEffects[argument as ArgumentName] === "replace"
-    ? "takes a new snapshot"
-    : "no change to the snapshot";
+  argument === "adopt"
+    ? "another id: takes that one over"
+    : changeEffects[argument as ArgumentName] === "replace"
+      ? "takes a new snapshot"
+      : "no change to the snapshot";

@@ -11,7 +11,7 @@ export function checkSnapshot(news: Record<string, unknown>, { backend }: CheckW
     unrecorded: ["timeouts"],
   });
   const wrong = new Set(failures.map(({ property }) => property));
-  const rules = [...missingOn(backend, inputs), ...reservedNames(inputs)];
+  const rules = [...missingOn(backend, inputs), ...reservedNames(inputs), ...withAdopt(inputs)];
   return { inputs, failures: [...failures, ...rules.filter(({ property }) => !wrong.has(property))] };
 }
 
@@ -24,6 +24,11 @@ function missingOn(backend: CheckWorld["backend"], inputs: Record<string, unknow
   }
   return [];
 }
+
+const withAdopt = ({ adopt, metadata }: Record<string, unknown>): CheckFailure[] =>
+  adopt !== undefined && metadata !== undefined
+    ? [{ property: "metadata", reason: "comes with the snapshot that is taken over (adopt); leave it out" }]
+    : [];
 
 function reservedNames({ metadata }: Record<string, unknown>): CheckFailure[] {
   if (typeof metadata !== "object" || metadata === null || isUnknown(metadata)) return [];

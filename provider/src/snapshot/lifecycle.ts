@@ -12,6 +12,7 @@ import { allowedMsOf } from "../timeouts";
 import { snapshotArgs, timeouts } from "./args";
 import { checkSnapshot } from "./check";
 import { diffSnapshot } from "./diff";
+import { adopt } from "./adopt";
 import { findOrTake, type FoundSnapshot } from "./find";
 import type { Asked } from "./key";
 import { removeEarlierAttempts } from "./leftovers";
@@ -31,7 +32,10 @@ async function create(context: Context, news: Properties): Promise<{ id: string;
   const asked = askedIn(news);
   let found: FoundSnapshot;
   try {
-    found = await findOrTake(context, portOf(context), identity, asked);
+    found =
+      typeof news.adopt === "string"
+        ? await adopt(context, portOf(context), identity, { ...asked, id: news.adopt })
+        : await findOrTake(context, portOf(context), identity, asked);
   } catch (error) {
     throw notTaken(context, asked.machineId, error);
   }

@@ -44,6 +44,15 @@ export const webhookArgs = z.strictObject({
     .boolean({ error: "must be true or false" })
     .default(true)
     .describe("False: events are not sent, and not kept for later."),
+  /** Takes an existing webhook over, by its id, instead of making one. May be removed afterwards. */
+  adopt: z
+    .string()
+    .min(1, { error: "must be the id of a webhook" })
+    .optional()
+    .describe(
+      "Id of an existing webhook that is taken over, and changed to these arguments, instead of making one. It can be removed from " +
+        "the program afterwards.",
+    ),
   /** How long an operation may take, as durations such as "10m"; at most 2h. Default 5m each. */
   timeouts,
 });

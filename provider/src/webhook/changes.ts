@@ -12,15 +12,19 @@ export const changeEffects = {
   operations: "update",
   secret: "update",
   enabled: "update",
+  adopt: "replace",
   timeouts: "none",
-} as const satisfies Record<keyof WebhookInputs, "update" | "none">;
+} as const satisfies Record<keyof WebhookInputs, "update" | "replace" | "none">;
 
 export type ArgumentName = keyof typeof changeEffects;
 
 /** The arguments that differ; one that is not known yet does. */
 export const changedArguments = (olds: Properties, news: Properties): ArgumentName[] =>
   (Object.keys(changeEffects) as ArgumentName[]).filter(
-    (name) => isUnknown(news[name]) || !isSame(name, olds[name] ?? undefined, news[name] ?? undefined),
+    (name) =>
+      // Of the create only: taken out of the program, or put into it, it is no change.
+      (name !== "adopt" || (olds.adopt !== undefined && news.adopt !== undefined)) &&
+      (isUnknown(news[name]) || !isSame(name, olds[name] ?? undefined, news[name] ?? undefined)),
   );
 
 export function isSame(name: ArgumentName, one: unknown, other: unknown): boolean {
@@ -35,4 +39,8 @@ export const inOrder = (operations: unknown): unknown =>
 
 /** What a change of an argument does, in the words of the reference. */
 export const changeText = (argument: string): string =>
-  changeEffects[argument as ArgumentName] === "update" ? "changed in place" : "no change to the webhook";
+  argument === "adopt"
+    ? "another id: takes that one over"
+    : changeEffects[argument as ArgumentName] === "update"
+      ? "changed in place"
+      : "no change to the webhook";

@@ -6,6 +6,7 @@ import { patiently } from "../patience";
 import type { Properties, ResourceCore } from "../shell";
 import { allowedMsOf } from "../timeouts";
 import { timeouts, webhookArgs } from "./args";
+import { adopt } from "./adopt";
 import { checkWebhook } from "./check";
 import { diffWebhook } from "./diff";
 import { findOrMake, type FoundWebhook } from "./make";
@@ -25,7 +26,10 @@ async function create(context: Context, news: Properties): Promise<{ id: string;
   const spec = specOf(news);
   let found: FoundWebhook;
   try {
-    found = await findOrMake(context, webhooks, { stackIdentity, urn }, spec);
+    found =
+      typeof news.adopt === "string"
+        ? await adopt(context, webhooks, { stackIdentity, urn }, news.adopt)
+        : await findOrMake(context, webhooks, { stackIdentity, urn }, spec);
   } catch (error) {
     throw new Error(failureText(context, { operation: "create", secret }, error), { cause: error });
   }
@@ -42,7 +46,7 @@ async function create(context: Context, news: Properties): Promise<{ id: string;
       stateOf(view, news, origin),
       [
         failureText(context, { operation: "update", id, secret }, error),
-        `an interrupted create had made it; next: "pulumi up" tries again`,
+        `it was there before this create; next: "pulumi up" tries again`,
       ],
       { cause: error },
     );
@@ -98,6 +102,10 @@ async function update(context: Context, id: string, olds: Properties, news: Prop
 }
 
 async function remove(context: Context, id: string, state: Properties): Promise<void> {
+  const claim = context.seen.claims.get(id);
+  if (claim !== undefined && claim !== originOf(state)?.key) {
+    return context.log(`kept: another resource of this program has taken ${id} over`);
+  }
   try {
     await patiently(context, () => portOf(context).delete(id, { signal: context.signal }));
   } catch (error) {

@@ -82,7 +82,7 @@ describe("diff", () => {
 test("the reference describes every argument and output, and what a change does", () => {
   const entries = snapshotReference();
   expect(entries.map(({ name }) => name)).toEqual([
-    ...["machineId", "triggers", "metadata", "timeouts"],
+    ...["machineId", "triggers", "metadata", "adopt", "timeouts"],
     ...["id", "sizeBytes", "createdAt"],
   ]);
   expect(entries.every(({ description }) => description !== "")).toBe(true);

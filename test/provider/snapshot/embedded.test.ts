@@ -80,6 +80,30 @@ test("a snapshot of a machine that runs: taken, read, given to a machine, delete
   expect(await run("golden", (context) => core.read(context, id, outs))).toBeUndefined();
 });
 
+test("one that is there is taken over, kept by the entry that had it before, and refused where it cannot be", async () => {
+  const machineId = await running(plane);
+  const before = await create("old", { machineId });
+  // Another deploy.
+  seen = nothingSeen();
+  const adopted = await create("new", { machineId, adopt: before.id });
+  expect(adopted.id).toBe(before.id);
+  expect(core.diff(adopted.outs, inputs("new", { machineId }))).toEqual({ changes: false, replaces: [] });
+  expect(core.diff(adopted.outs, inputs("new", { machineId, adopt: "snap_other" })).replaces).toEqual([
+    "adopt",
+  ]);
+  await run("old", (context) => core.remove(context, before.id, before.outs));
+  expect(await idsOf(machineId)).toEqual([before.id]);
+  await expect(create("third", { machineId, adopt: before.id })).rejects.toThrow(/another resource/);
+  seen = nothingSeen();
+  await expect(create("none", { machineId, adopt: "snap_none" })).rejects.toThrow(/names no snapshot/);
+  const other = await running(plane);
+  await expect(create("other", { machineId: other, adopt: before.id })).rejects.toThrow(
+    /set machineId to that/,
+  );
+  await run("new", (context) => core.remove(context, adopted.id, adopted.outs));
+  expect(await idsOf(machineId)).toEqual([]);
+});
+
 test("a machine that sleeps is not woken for it", async () => {
   const machineId = await running(plane);
   await plane.sleepMachine(machineId, keyed());

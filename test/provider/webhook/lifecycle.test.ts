@@ -47,6 +47,27 @@ test("is made, read, changed in place and deleted", async () => {
   await remove(id, changed);
 });
 
+test("one that is there is taken over and becomes what is asked for, and its old entry leaves it alone", async () => {
+  const by = {
+    url: "https://127.0.0.1:9/by-hand",
+    operations: ["fork"],
+    secret: "whsec-by-hand",
+    enabled: false,
+  };
+  const { id } = await world.plane.webhooks.create(by, { signal: never });
+  const adopted = await world.create("audit", { adopt: id });
+  expect(adopted.id).toBe(id);
+  expect(await get(id)).toMatchObject({ url, operations: ["create", "destroy"], enabled: true });
+  expect(core.diff(adopted.outs, world.inputs("audit")).changes).toBe(false);
+  await remove(id, { ...adopted.outs, __key: "of an older entry" });
+  expect(await world.ids()).toEqual([id]);
+  await expect(world.create("audit", { adopt: "0c4a7a3e-0000-4000-8000-000000000000" })).rejects.toThrow(
+    /names no webhook/,
+  );
+  await remove(id, adopted.outs);
+  expect(await world.ids()).toEqual([]);
+});
+
 test("sends what happens, signed with the secret, and with the new one after it was changed", async () => {
   const receiver = new Receiver();
   const target = await receiver.open();
