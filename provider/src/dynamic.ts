@@ -107,7 +107,7 @@ export const machine = {
 
   async read(id: string, state: Properties = {}) {
     const result = await withoutStack(
-      session().run(urnOf(state), readAllowedMs, async (context) => {
+      session().runWhereGoneCounts(urnOf(state), readAllowedMs, async (context) => {
         requireBackend(context, "machine", id, state);
         const found = await load.lifecycle().read(context, id, state);
         return found && { ...found, props: { ...found.props, __backend: context.controlPlane.backend } };
@@ -124,7 +124,7 @@ export const machine = {
   async delete(id: string, state: Properties) {
     const { allowedMs, remove } = load.lifecycle();
     await withoutStack(
-      session().run(urnOf(state), allowedMs(state, "delete"), (context) => {
+      session().runWhereGoneCounts(urnOf(state), allowedMs(state, "delete"), (context) => {
         requireBackend(context, "machine", id, state);
         return remove(context, id, state);
       }),

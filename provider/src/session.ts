@@ -19,6 +19,7 @@ export class Session {
   readonly journal: FileJournal;
   private readonly engineGone = new AbortController();
   private opened: ControlPlane | undefined;
+  private verified: Promise<void> | undefined;
   private shown: Progress | undefined;
 
   constructor(
@@ -65,6 +66,22 @@ export class Session {
     const stop = new AbortController();
     await Promise.race([progress.shown(urn), realClock.sleep(flushMs, stop.signal)]);
     stop.abort();
+  }
+
+  /**
+   * As `run`, for an operation to which a missing resource is no error: first, and once, it is made sure that the address is
+   * that of a service at all.
+   */
+  async runWhereGoneCounts<T>(
+    urn: string,
+    allowedMs: number,
+    work: (context: Context) => Promise<T>,
+  ): Promise<T> {
+    return this.run(urn, allowedMs, async (context) => {
+      this.verified ??= context.controlPlane.verify({ signal: context.signal });
+      await this.verified;
+      return work(context);
+    });
   }
 
   /** Runs one operation on a resource. @throws SettingsError, NoLocalControlPlaneError before anything is sent. */

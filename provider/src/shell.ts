@@ -83,7 +83,7 @@ export function shellOf(load: () => ResourceCore, session: () => Session) {
     async read(id: string, state: Properties = {}) {
       session().saw(id, state);
       const result = await withoutStack(
-        session().run(urnOf(state), readAllowedMs, async (context) => {
+        session().runWhereGoneCounts(urnOf(state), readAllowedMs, async (context) => {
           requireBackend(context, load().noun, id, state);
           const found = await load().read(context, id, state);
           return found && { ...found, props: { ...found.props, __backend: context.controlPlane.backend } };
@@ -101,7 +101,7 @@ export function shellOf(load: () => ResourceCore, session: () => Session) {
     async delete(id: string, state: Properties) {
       session().saw(id, state);
       await withoutStack(
-        session().run(urnOf(state), load().allowedMs(state, "delete"), (context) => {
+        session().runWhereGoneCounts(urnOf(state), load().allowedMs(state, "delete"), (context) => {
           requireBackend(context, load().noun, id, state);
           return load().remove(context, id, state);
         }),

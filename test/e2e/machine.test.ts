@@ -139,7 +139,13 @@ describe("machines from others, taken over, and replaced", () => {
     expect(code).not.toBe(0);
     expect(text).toMatch(/is on the backend "local", and this stack is set to "dedalus": nothing was done/);
     expect(stack.machine("hand")?.id).toBeDefined();
-    for (const key of ["backend", "endpoint", "apiKey"]) await stack.must("config", "rm", `machines:${key}`);
+    await stack.must("config", "rm", "machines:backend");
+    await stack.must("config", "set", "machines:endpoint", `${plane.endpoint().dedalus}s`);
+    const elsewhere = await stack.pulumi("refresh", "--yes", "--skip-preview", "--run-program");
+    expect(elsewhere.code).not.toBe(0);
+    expect(elsewhere.text).toMatch(/no list of machines at this address.*machines:endpoint/);
+    expect(stack.machine("hand")?.id).toBeDefined();
+    for (const key of ["endpoint", "apiKey"]) await stack.must("config", "rm", `machines:${key}`);
   });
 
   test("destroy leaves nothing, by the settings of now where it runs the program", async () => {

@@ -18,6 +18,7 @@ import {
   type MachineView,
   type MutationOptions,
 } from "./port";
+import { verifyEndpoint } from "./verify";
 import { translateError } from "./translate";
 
 export interface DedalusOptions {
@@ -45,6 +46,10 @@ export class DedalusControlPlane implements ControlPlane {
     this.client = new DedalusClient({ ...settings, ...manners });
     this.commands = new DedalusCommands(this.client, unreachableHint);
     this.files = new FilesByShell(this.commands);
+  }
+
+  verify({ signal }: CallOptions): Promise<void> {
+    return verifyEndpoint(() => this.client.machines.list({ limit: 1 }, { signal }).page());
   }
 
   createMachine(spec: MachineSpec, options: MutationOptions): Promise<MachineView> {

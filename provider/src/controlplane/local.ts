@@ -32,6 +32,7 @@ import {
   type MachineView,
   type MutationOptions,
 } from "./port";
+import { verifyEndpoint } from "./verify";
 import { translateError, type CallFacts } from "./translate";
 
 export interface LocalOptions {
@@ -77,6 +78,11 @@ export class LocalControlPlane implements ControlPlane {
     this.events = new NullspaceEvents(this.nullspace, ids, unreachableHint);
     const others = new NullspaceSnapshots(this.nullspace, ids, unreachableHint);
     this.snapshots = new LocalSnapshots(this.own, others, unreachableHint);
+  }
+
+  async verify(options: CallOptions): Promise<void> {
+    await this.dedalus.verify(options);
+    await verifyEndpoint(() => this.nullspace.machines.list({ limit: 1 }, options).page());
   }
 
   createMachine(spec: MachineSpec, options: MutationOptions): Promise<MachineView> {

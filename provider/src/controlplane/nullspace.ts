@@ -34,6 +34,7 @@ import {
   type MutationOptions,
 } from "./port";
 import { tagNames } from "./tags";
+import { verifyEndpoint } from "./verify";
 import { translateError, type CallFacts } from "./translate";
 
 export interface NullspaceOptions {
@@ -73,6 +74,10 @@ export class NullspaceControlPlane implements ControlPlane {
     this.snapshots = new NullspaceSnapshots(this.client, sameIds, this.hint);
     this.webhooks = new NullspaceWebhooks(this.client, this.hint);
     this.events = new NullspaceEvents(this.client, sameIds, this.hint);
+  }
+
+  verify({ signal }: CallOptions): Promise<void> {
+    return verifyEndpoint(() => this.client.machines.list({ limit: 1 }, { signal }).page());
   }
 
   /** The service answers when the machine is usable; an event names it sooner. */

@@ -165,6 +165,11 @@ export class RefusedError extends Error {
 export interface ControlPlane {
   readonly backend: Backend;
   readonly capabilities: Capabilities;
+  /**
+   * Makes sure that the address is that of this API: elsewhere everything would look as if it were gone. Whatever else is
+   * wrong there is for the operation itself to meet. @throws RefusedError `wrong_endpoint`
+   */
+  verify(options: CallOptions): Promise<void>;
   /** Answers as soon as the service names an id; a repeated key answers the same machine. @throws KeyReusedError */
   createMachine(spec: MachineSpec, options: MutationOptions): Promise<MachineView>;
   /** @throws MachineGoneError */

@@ -171,6 +171,10 @@ export class MemoryPlane implements ControlPlane {
     }
   }
 
+  async verify(): Promise<void> {
+    // It is what it is.
+  }
+
   async close(): Promise<void> {
     // Nothing is held open.
   }
