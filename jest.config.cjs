@@ -18,5 +18,7 @@ module.exports = {
     "^pulumi-machines$": "<rootDir>/provider/src/index.ts",
     "^pulumi-machines/dynamic$": "<rootDir>/provider/src/dynamic.ts",
   },
+  // Jest's own default leaves one core idle, and most of these tests wait.
+  maxWorkers: "100%",
   testTimeout: 30_000,
 };
