@@ -2,39 +2,42 @@
  * One lifecycle stream for all machines of a deploy: who waits for a machine, or for the machine of a create, is told when
  * something has happened to it. Opened at first need, closed when nobody waits.
  */
-import { NotImplementedError, type LifecycleEvent, type NullspaceClient } from "@pulumi-machines/sdk";
+import type { LifecycleEvent, NullspaceClient } from "@pulumi-machines/sdk";
 import { tagNames } from "./tags";
 
-type Listener = (event: LifecycleEvent) => void;
-
-/** The stream has ended: who waits has to look for himself. */
-interface Waiting {
+export interface Waiting {
   wants(event: LifecycleEvent): boolean;
-  tell: Listener;
-  fail(error: unknown): void;
+  tell(event: LifecycleEvent): void;
+  /** The stream has ended, and nothing more is told: who waits has to look for himself. */
+  deafened(): void;
 }
 
 /** Nobody waiting for so long ends the stream, in milliseconds: the next machine of the deploy may need it soon. */
 const lingerMs = 2_000;
 
+interface OpenStream {
+  ready: Promise<void>;
+  stop: AbortController;
+}
+
 export class NullspaceHub {
   private readonly waiting = new Set<Waiting>();
-  private open: { ready: Promise<void>; stop: AbortController } | undefined;
+  private open: OpenStream | undefined;
   private linger: NodeJS.Timeout | undefined;
 
   constructor(private readonly client: NullspaceClient) {}
 
   /**
    * Resolves once every later event is told to `waiting`; answers how to stop.
-   * @throws NotImplementedError where the service keeps no history · what refuses the stream
+   * @throws what refuses the stream, such as a service that keeps no history; the signal's reason
    */
-  async listen(waiting: Waiting): Promise<() => void> {
+  async listen(waiting: Waiting, signal: AbortSignal): Promise<() => void> {
     this.waiting.add(waiting);
     clearTimeout(this.linger);
     const stop = (): void => this.leave(waiting);
     try {
       this.open ??= this.begin();
-      await this.open.ready;
+      await orAborted(this.open.ready, signal);
       return stop;
     } catch (error) {
       stop();
@@ -54,8 +57,9 @@ export class NullspaceHub {
 
   close(): void {
     clearTimeout(this.linger);
-    this.open?.stop.abort();
-    this.open = undefined;
+    const { open } = this;
+    if (open) this.end(open);
+    open?.stop.abort();
   }
 
   private leave(waiting: Waiting): void {
@@ -64,42 +68,49 @@ export class NullspaceHub {
     this.linger.unref();
   }
 
-  private begin(): { ready: Promise<void>; stop: AbortController } {
+  private begin(): OpenStream {
     const stop = new AbortController();
-    const ready = this.run(stop);
-    ready.catch(() => undefined); // Told to everybody who listens.
-    return { ready, stop };
+    const from = this.newest(stop.signal);
+    const open: OpenStream = { stop, ready: from.then(() => undefined) };
+    const ended = (): void => this.end(open);
+    from.then((last) => this.follow(open, last)).then(ended, ended);
+    open.ready.catch(() => undefined); // Told to everybody who listens.
+    return open;
   }
 
-  /** Resolves when the place in the log is known, from which on nothing is missed. */
-  private async run(stop: AbortController): Promise<void> {
-    const { signal } = stop;
-    try {
-      const { events } = await this.client.lifecycle.list({ limit: 1 }, { signal }).page();
-      const last = events[0]?.id;
-      const stream = this.client.lifecycle.stream({
-        signal,
-        ...(last === undefined ? {} : { afterEventId: last }),
-      });
-      void this.follow(stream, stop);
-    } catch (error) {
-      if (this.open?.stop === stop) this.open = undefined;
-      throw error;
+  /** The place in the log from which on nothing is missed. */
+  private async newest(signal: AbortSignal): Promise<string | undefined> {
+    const { events } = await this.client.lifecycle.list({ limit: 1 }, { signal }).page();
+    return events[0]?.id;
+  }
+
+  private async follow(open: OpenStream, afterEventId: string | undefined): Promise<void> {
+    const { signal } = open.stop;
+    const stream = this.client.lifecycle.stream({
+      signal,
+      ...(afterEventId === undefined ? {} : { afterEventId }),
+    });
+    for await (const event of stream) {
+      for (const waiting of [...this.waiting]) if (waiting.wants(event)) waiting.tell(event);
     }
   }
 
-  private async follow(stream: AsyncIterable<LifecycleEvent>, stop: AbortController): Promise<void> {
-    try {
-      for await (const event of stream) {
-        for (const waiting of [...this.waiting]) if (waiting.wants(event)) waiting.tell(event);
-      }
-    } catch (error) {
-      if (stop.signal.aborted) return;
-      if (this.open?.stop === stop) this.open = undefined;
-      for (const waiting of [...this.waiting]) waiting.fail(error);
-    }
+  /** Once for each stream; whoever listens from now on begins another one. */
+  private end(open: OpenStream): void {
+    if (this.open !== open) return;
+    this.open = undefined;
+    for (const waiting of [...this.waiting]) waiting.deafened();
   }
 }
 
-/** True when the service cannot have a stream at all: then only reading again helps. */
-export const hasNoHistory = (error: unknown): boolean => error instanceof NotImplementedError;
+async function orAborted(ready: Promise<void>, signal: AbortSignal): Promise<void> {
+  signal.throwIfAborted();
+  const aborted = Promise.withResolvers<never>();
+  const onAbort = (): void => aborted.reject(signal.reason);
+  signal.addEventListener("abort", onAbort, { once: true });
+  try {
+    await Promise.race([ready, aborted.promise]);
+  } finally {
+    signal.removeEventListener("abort", onAbort);
+  }
+}

@@ -20,6 +20,13 @@ const phases: Record<string, Pick<MachineView, "phase" | "desiredState">> = {
   destroyed: { phase: "destroyed", desiredState: "destroyed" },
 };
 
+/** What a list has to ask for so that it has all machines in these phases. */
+export function statesOf(wanted: readonly string[]): string[] {
+  const known = Object.keys(phases);
+  const states = known.filter((state) => wanted.includes(phases[state]?.phase ?? ""));
+  return wanted.every((phase) => states.some((state) => phases[state]?.phase === phase)) ? states : known;
+}
+
 /** A state of a later API is taken as a phase of its own, and waited for. */
 const phaseOf = (status: string): Pick<MachineView, "phase" | "desiredState"> =>
   phases[status] ?? { phase: status, desiredState: "running" };

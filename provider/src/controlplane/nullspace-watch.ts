@@ -1,11 +1,18 @@
 /** A machine's views on a service without a status stream: events say when to look, and a look says what is. */
-import { setTimeout as sleep } from "node:timers/promises";
 import { isPhase, isSettled } from "@pulumi-machines/sdk/dedalus/rules";
-import { hasNoHistory, NullspaceHub } from "./nullspace-hub";
+import { realClock } from "../context";
+import { NullspaceHub } from "./nullspace-hub";
 import { MachineGoneError, type MachineView } from "./port";
 
-/** Between two looks where a service has no history either. */
-const pollMs = 2_000;
+/** In milliseconds. */
+const pauses = {
+  /** For the stream of events to be there; without it the machine is read again and again. */
+  listen: 10_000,
+  /** Between two looks where nothing is told: no history, no WebSockets. */
+  deaf: 2_000,
+  /** The same where events are told: one may come before what it tells can be read, or not at all. */
+  listening: 15_000,
+} as const;
 
 const lookOf = ({
   phase,
@@ -29,18 +36,16 @@ export async function* watchByEvents(
   signal: AbortSignal,
 ): AsyncGenerator<MachineView, void> {
   const bell = new Bell();
-  let stop: (() => void) | undefined;
+  let pauseMs: number = pauses.listening;
+  const deafened = (): void => {
+    pauseMs = pauses.deaf;
+    bell.ring();
+  };
+  const waiting = { wants: NullspaceHub.wantsMachine(id), tell: () => bell.ring(), deafened };
+  const soon = AbortSignal.any([signal, AbortSignal.timeout(pauses.listen)]);
+  // Whatever keeps the events away, the machine can be read; what refuses that, too, is thrown by the look.
+  const stop = await hub.listen(waiting, soon).catch(deafened);
   try {
-    stop = await hub
-      .listen({
-        wants: NullspaceHub.wantsMachine(id),
-        tell: () => bell.ring(),
-        fail: (error) => bell.fail(error),
-      })
-      .catch((error: unknown) => {
-        if (hasNoHistory(error)) return undefined;
-        throw error;
-      });
     let last: MachineView | undefined;
     for (;;) {
       signal.throwIfAborted();
@@ -50,8 +55,7 @@ export async function* watchByEvents(
       if (!last || lookOf(view) !== lookOf(last)) yield view;
       last = view;
       if (isOver(view)) return;
-      if (stop) await bell.rung(signal);
-      else await sleep(pollMs, undefined, { signal });
+      await bell.rung(pauseMs, signal);
     }
   } finally {
     stop?.();
@@ -75,32 +79,22 @@ async function lookOrGone(
 /** Remembers that it was rung until somebody asks. */
 class Bell {
   private isRung = false;
-  private failure: { error: unknown } | undefined;
-  private wake: (() => void) | undefined;
+  private wake: () => void = () => undefined;
 
   ring(): void {
     this.isRung = true;
-    this.wake?.();
-  }
-
-  fail(error: unknown): void {
-    this.failure = { error };
-    this.wake?.();
+    this.wake();
   }
 
   clear(): void {
     this.isRung = false;
   }
 
-  /** @throws what the stream has ended with; the signal's reason */
-  async rung(signal: AbortSignal): Promise<void> {
-    while (!this.isRung && !this.failure) {
-      signal.throwIfAborted();
-      await new Promise<void>((resolve) => {
-        this.wake = resolve;
-        signal.addEventListener("abort", () => resolve(), { once: true });
-      });
-    }
-    if (this.failure) throw this.failure.error;
+  /** Resolves when it was rung, when `ms` have passed, or when the signal is aborted. */
+  async rung(ms: number, signal: AbortSignal): Promise<void> {
+    if (this.isRung) return;
+    const woken = new AbortController();
+    this.wake = () => woken.abort();
+    await realClock.sleep(ms, AbortSignal.any([signal, woken.signal]));
   }
 }

@@ -1,24 +1,20 @@
 /** The control-plane port on Nullspace, hosted or self-hosted, and on anything else that speaks its API. */
-import {
-  MachinesError,
-  NotImplementedError,
-  NullspaceClient,
-  type NullspaceMachine,
-} from "@pulumi-machines/sdk";
-import { machineStates } from "@pulumi-machines/sdk/nullspace/rules";
+import { NotImplementedError, NullspaceClient } from "@pulumi-machines/sdk";
 import type { Backend } from "./capabilities";
 import { capabilities } from "./capabilities";
 import { manners } from "./connections";
 import { viewOf as statusViewOf } from "./dedalus-view";
 import { passes } from "./machine-filter";
 import { NullspaceCommands } from "./nullspace-commands";
-import { createParams, leaseOf } from "./nullspace-create";
+import { leaseOf } from "./nullspace-create";
 import { NullspaceEvents } from "./nullspace-events";
+import { NullspaceFailures } from "./nullspace-failures";
 import { NullspaceFiles } from "./nullspace-files";
 import { NullspaceHub } from "./nullspace-hub";
 import { sameIds } from "./nullspace-ids";
+import { NullspaceMaking } from "./nullspace-making";
 import { NullspaceSnapshots } from "./nullspace-snapshots";
-import { detailsOf, viewOf, type FailureWords } from "./nullspace-view";
+import { detailsOf, statesOf, viewOf } from "./nullspace-view";
 import { watchByEvents } from "./nullspace-watch";
 import { NullspaceWebhooks } from "./nullspace-webhooks";
 import {
@@ -33,7 +29,6 @@ import {
   type MachineView,
   type MutationOptions,
 } from "./port";
-import { tagNames } from "./tags";
 import { verifyEndpoint } from "./verify";
 import { translateError, type CallFacts } from "./translate";
 
@@ -61,8 +56,8 @@ export class NullspaceControlPlane implements ControlPlane {
   private readonly hint: string | undefined;
   /** Undefined until a stream was asked for. */
   private hasStatusStream: boolean | undefined;
-  /** What an answer said of a machine's failure: the machine itself does not. */
-  private readonly failures = new Map<string, FailureWords>();
+  private readonly failures: NullspaceFailures;
+  private readonly making: NullspaceMaking;
 
   constructor({ backend, unreachableHint, ...settings }: NullspaceOptions) {
     this.backend = backend;
@@ -74,36 +69,32 @@ export class NullspaceControlPlane implements ControlPlane {
     this.snapshots = new NullspaceSnapshots(this.client, sameIds, this.hint);
     this.webhooks = new NullspaceWebhooks(this.client, this.hint);
     this.events = new NullspaceEvents(this.client, sameIds, this.hint);
+    this.failures = new NullspaceFailures(this.events);
+    this.making = new NullspaceMaking({
+      client: this.client,
+      hub: this.hub,
+      failures: this.failures,
+      get: (id, options) => this.getMachine(id, options),
+      translated: (error, facts) => this.translated(error, facts),
+    });
   }
 
   verify({ signal }: CallOptions): Promise<void> {
     return verifyEndpoint(() => this.client.machines.list({ limit: 1 }, { signal }).page());
   }
 
-  /** The service answers when the machine is usable; an event names it sooner. */
-  async createMachine(spec: MachineSpec, options: MutationOptions): Promise<MachineView> {
-    const key = spec.tags?.[tagNames.key];
-    const named = key === undefined || (spec.from && "machine" in spec.from) ? undefined : this.nameOf(key);
-    try {
-      // An event that comes before somebody listens names nothing.
-      await named?.listening;
-      const made = this.make(spec, options);
-      made.catch(() => undefined); // Where an event has named the machine, its status tells the rest.
-      const first = await (named ? Promise.race([made, named.id]) : made);
-      return typeof first === "string" ? await this.getMachine(first, options) : first;
-    } finally {
-      named?.stop();
-    }
+  createMachine(spec: MachineSpec, options: MutationOptions): Promise<MachineView> {
+    return this.making.make(spec, options);
   }
 
   async getMachine(id: string, { signal }: CallOptions): Promise<MachineView> {
     const machine = await this.call({ machineId: id }, () => this.client.machines.get(id, { signal }));
-    return viewOf(machine, await this.failureOf(machine, signal));
+    return viewOf(machine, await this.failures.wordsFor(machine, signal));
   }
 
   async describeMachine(id: string, { signal }: CallOptions): Promise<MachineDetails> {
     const machine = await this.call({ machineId: id }, () => this.client.machines.get(id, { signal }));
-    return detailsOf(machine, await this.failureOf(machine, signal));
+    return detailsOf(machine, await this.failures.wordsFor(machine, signal));
   }
 
   async *listMachines(filter: MachineFilter, { signal }: CallOptions): AsyncGenerator<MachineDetails, void> {
@@ -112,11 +103,11 @@ export class NullspaceControlPlane implements ControlPlane {
     const wanted = {
       template,
       ...(Object.keys(pairs).length > 0 ? { metadata: pairs } : {}),
-      ...(phases === undefined ? {} : { state: machineStates }),
+      ...(phases === undefined ? {} : { state: statesOf(phases) }),
     };
     try {
       for await (const machine of this.client.machines.list(wanted, { signal })) {
-        const details = detailsOf(machine, await this.failureOf(machine, signal));
+        const details = detailsOf(machine, await this.failures.wordsFor(machine, signal));
         if (passes(details, filter)) yield details;
       }
     } catch (error) {
@@ -202,57 +193,6 @@ export class NullspaceControlPlane implements ControlPlane {
     }
   }
 
-  /** The machine that a create with this key makes, from the lifecycle stream; never more than a help. */
-  private nameOf(key: string): { listening: Promise<void>; id: Promise<string>; stop: () => void } {
-    const named = Promise.withResolvers<string>();
-    let stop = (): void => undefined;
-    const listening = this.hub
-      .listen({
-        wants: NullspaceHub.wantsKey(key),
-        tell: ({ machineId = "" }) => named.resolve(machineId),
-        fail: () => undefined,
-      })
-      .then((leave) => {
-        stop = leave;
-      })
-      .catch(() => undefined);
-    return { listening, id: named.promise, stop: () => void listening.then(() => stop()) };
-  }
-
-  private async make(spec: MachineSpec, options: MutationOptions): Promise<MachineView> {
-    const { machines } = this.client;
-    const { from } = spec;
-    try {
-      if (!from || !("machine" in from)) {
-        return viewOf(await machines.create(createParams(spec), options));
-      }
-      const { id } = await machines.fork(from.machine, options);
-      if (spec.lifetime) {
-        await machines.setTimeout(id, leaseOf(spec.lifetime, false), { signal: options.signal });
-      }
-      return viewOf(await machines.get(id, { signal: options.signal }));
-    } catch (error) {
-      const id = this.madeBy(error);
-      if (id !== undefined) return this.getMachine(id, options);
-      const source =
-        from && ("machine" in from ? { machineId: from.machine } : { snapshotId: from.snapshot });
-      throw this.translated(error, { ...source, keyed: true });
-    }
-  }
-
-  /** The machine that a failed create has made all the same: it is kept, and says that it failed. */
-  private madeBy(error: unknown): string | undefined {
-    if (!(error instanceof MachinesError)) return undefined;
-    const { machine_id: id, reason, last_error: lastError, status } = error.details ?? {};
-    if (id === undefined || status !== "error") return undefined;
-    this.failures.set(id, {
-      reason: reason ?? error.code,
-      lastError: lastError ?? error.message,
-      retryable: error.retryable,
-    });
-    return id;
-  }
-
   /** A call that answers when the machine is there; where it is there already, that is success. */
   private async transition(
     id: string,
@@ -260,35 +200,17 @@ export class NullspaceControlPlane implements ControlPlane {
     options: MutationOptions,
     send: () => Promise<unknown>,
   ): Promise<MachineView> {
-    this.failures.delete(id);
+    this.failures.forget(id);
     try {
       await this.call({ machineId: id }, send);
     } catch (error) {
       // A wake that fails leaves a machine that says so.
-      this.madeBy((error as { cause?: unknown }).cause);
+      this.failures.leftBy((error as { cause?: unknown }).cause);
       const view = await this.getMachine(id, options);
       if (view.phase === goal || view.phase === "failed") return view;
       throw error;
     }
     return this.getMachine(id, options);
-  }
-
-  /** The words for a machine in error: from the answer that told it, else from its newest failed event. */
-  private async failureOf({ id, status }: NullspaceMachine, signal: AbortSignal): Promise<FailureWords> {
-    if (status !== "error") return {};
-    const told = this.failures.get(id);
-    if (told) return told;
-    try {
-      for await (const event of this.events.list({ machineId: id, status: "failed", limit: 1 }, { signal })) {
-        return {
-          reason: event.errorCode ?? event.reason ?? event.operation,
-          ...(event.errorMessage === undefined ? {} : { lastError: event.errorMessage }),
-        };
-      }
-    } catch {
-      // A service without a history: the state alone has to do.
-    }
-    return {};
   }
 
   private async call<T>(facts: CallFacts, send: () => Promise<T>): Promise<T> {

@@ -5,8 +5,11 @@ import { connect, type AddressInfo, type Socket } from "node:net";
 export class HostedProxy implements AsyncDisposable {
   /** Paths that answer 404, as one that no route has. */
   hidden: RegExp = /\/status\/stream$/;
-  /** Paths that answer 501. */
+  /** Paths that answer `missingStatus`. */
   missing: RegExp | undefined;
+  missingStatus = 501;
+  /** Paths that never answer. */
+  silent: RegExp | undefined;
   /** WebSockets that were opened, in all. */
   opened = 0;
   /** Requests by their path. */
@@ -14,6 +17,7 @@ export class HostedProxy implements AsyncDisposable {
   /** Connections of any kind that were open at once. */
   mostOpen = 0;
   private readonly sockets = new Set<Socket>();
+  private readonly connections = new Set<Socket>();
 
   private constructor(
     private readonly server: Server,
@@ -26,7 +30,12 @@ export class HostedProxy implements AsyncDisposable {
     server.on("request", (incoming, answer) => {
       const path = (incoming.url ?? "").split("?")[0] ?? "";
       proxy.asked.push(`${incoming.method ?? ""} ${path}`);
-      const status = proxy.hidden.test(path) ? 404 : proxy.missing?.test(path) ? 501 : undefined;
+      const status = proxy.hidden.test(path)
+        ? 404
+        : proxy.missing?.test(path)
+          ? proxy.missingStatus
+          : undefined;
+      if (proxy.silent?.test(path)) return;
       if (status !== undefined) {
         answer.writeHead(status, { "content-type": "application/json" });
         return void answer.end(
@@ -44,7 +53,7 @@ export class HostedProxy implements AsyncDisposable {
       answer.on("close", () => upstream.destroy());
       incoming.pipe(upstream);
     });
-    const connections = new Set<Socket>();
+    const { connections } = proxy;
     server.on("connection", (socket) => {
       proxy.mostOpen = Math.max(proxy.mostOpen, connections.add(socket).size);
       socket.on("close", () => connections.delete(socket));
@@ -72,6 +81,11 @@ export class HostedProxy implements AsyncDisposable {
     for (const socket of this.sockets) socket.resetAndDestroy();
   }
 
+  /** Every connection of any kind, without a close. */
+  cutAll(): void {
+    for (const socket of this.connections) socket.resetAndDestroy();
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     const closed = new Promise((resolve) => this.server.close(resolve));
     this.cut();
@@ -81,7 +95,7 @@ export class HostedProxy implements AsyncDisposable {
 
   private upgrade(incoming: IncomingMessage, socket: Socket, head: Buffer): void {
     if (this.missing?.test(incoming.url ?? "")) {
-      socket.end("HTTP/1.1 501 Not Implemented\r\nconnection: close\r\n\r\n");
+      socket.end(`HTTP/1.1 ${String(this.missingStatus)} No\r\nconnection: close\r\n\r\n`);
       return;
     }
     this.opened += 1;
