@@ -105,6 +105,10 @@ function missingOn(backend: Backend, inputs: Properties, sizesGiven: readonly st
     for (const name of ["metadata", "ephemeral", "autoResume", "network", "autosleep"]) {
       if (given(inputs, name)) refuse(name, "gives a copy of a machine what that machine has; leave it out");
     }
+    for (const member of ["inactivity", "deleteAfterSleeping"]) {
+      if (memberOf(inputs, "lifetime", member) !== undefined)
+        refuse("lifetime", `gives a copy of a machine the ${member} of that machine; leave it out`);
+    }
   }
   return failures;
 }

@@ -143,6 +143,11 @@ describe("what a backend cannot do is refused, naming property and backend", () 
       { from: { machine: "mch_1" }, metadata: { a: 1 }, autosleep: "5m" },
       ["metadata", "autosleep"],
     ],
+    [
+      "nullspace",
+      { from: { machine: "mch_1" }, lifetime: { timeout: "1h", inactivity: "5m" } },
+      ["lifetime"],
+    ],
     ["nullspace", { autosleep: "5m", lifetime: { inactivity: "1h" } }, ["autosleep"]],
     ["nullspace", { autosleep: "5m", lifetime: { then: "destroy", timeout: "1h" } }, ["autosleep"]],
     [
