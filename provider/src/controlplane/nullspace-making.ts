@@ -94,7 +94,11 @@ export class NullspaceMaking {
       if (id !== undefined) return get(id, options);
       const source =
         from && ("machine" in from ? { machineId: from.machine } : { snapshotId: from.snapshot });
-      throw translated(error, { ...source, keyed: true });
+      const refusal = translated(error, { ...source, keyed: true });
+      // A machine that is gone may be refused for its state.
+      const isState = refusal instanceof RefusedError && refusal.code === "INVALID_STATE";
+      if (isState && from && "machine" in from) await get(from.machine, options);
+      throw refusal;
     }
   }
 

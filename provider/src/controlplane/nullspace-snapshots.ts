@@ -1,7 +1,7 @@
 /** Snapshots over the Nullspace API. */
 import type { NullspaceClient, Snapshot } from "@pulumi-machines/sdk";
 import type { MachineIds } from "./nullspace-ids";
-import type { CallOptions, MutationOptions } from "./port";
+import { RefusedError, type CallOptions, type MutationOptions } from "./port";
 import { SnapshotGoneError, type SnapshotPort, type SnapshotView } from "./snapshot-port";
 import { translateError, type CallFacts } from "./translate";
 
@@ -14,9 +14,18 @@ export class NullspaceSnapshots implements SnapshotPort {
 
   /** The API keeps no metadata that a client gives. */
   async create(machineId: string, _spec: object, options: MutationOptions): Promise<SnapshotView> {
-    return this.call({ machineId, keyed: true }, async () =>
-      this.viewOf(await this.client.snapshots.create(this.ids.toWire(machineId), options)),
-    );
+    const id = this.ids.toWire(machineId);
+    try {
+      return await this.call({ machineId, keyed: true }, async () =>
+        this.viewOf(await this.client.snapshots.create(id, options)),
+      );
+    } catch (error) {
+      // A machine that is gone may be refused for its state.
+      if (error instanceof RefusedError && error.code === "INVALID_STATE") {
+        await this.call({ machineId }, () => this.client.machines.get(id, { signal: options.signal }));
+      }
+      throw error;
+    }
   }
 
   async get(id: string, { signal }: CallOptions): Promise<SnapshotView> {
