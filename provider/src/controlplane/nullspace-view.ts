@@ -24,7 +24,8 @@ const phases: Record<string, Pick<MachineView, "phase" | "desiredState">> = {
 export function statesOf(wanted: readonly string[]): string[] {
   const known = Object.keys(phases);
   const states = known.filter((state) => wanted.includes(phases[state]?.phase ?? ""));
-  return wanted.every((phase) => states.some((state) => phases[state]?.phase === phase)) ? states : known;
+  const isAll = wanted.every((phase) => states.some((state) => phases[state]?.phase === phase));
+  return states.length > 0 && isAll ? states : known;
 }
 
 /** A state of a later API is taken as a phase of its own, and waited for. */

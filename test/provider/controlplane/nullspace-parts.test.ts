@@ -3,7 +3,7 @@ import { randomBytes } from "node:crypto";
 import { CuttingProxy } from "../../sdk/nullspace/cutting-proxy";
 import { NullspaceControlPlane } from "../../../provider/src/controlplane/nullspace";
 import { createParams, longestLeaseMs } from "../../../provider/src/controlplane/nullspace-create";
-import { detailsOf, viewOf } from "../../../provider/src/controlplane/nullspace-view";
+import { detailsOf, statesOf, viewOf } from "../../../provider/src/controlplane/nullspace-view";
 import { MachineGoneError, RefusedError, type MachineSpec } from "../../../provider/src/controlplane/port";
 import type { CommandSpec } from "../../../provider/src/controlplane/command-port";
 import { keyed, never, running, settled, startEmbedded } from "./embedded";
@@ -137,6 +137,21 @@ describe("a machine in the port's words", () => {
       memoryMiB: 512,
       storageGiB: 2,
     });
+  });
+
+  test.each([
+    [["sleeping"], ["paused"]],
+    [
+      ["running", "failed"],
+      ["running", "error"],
+    ],
+    // One of a later API may be in any of them.
+    [
+      ["running", "migrating"],
+      ["creating", "running", "paused", "error", "destroyed"],
+    ],
+  ])("%j are found among %j", (wanted, states) => {
+    expect(statesOf(wanted)).toEqual(states);
   });
 
   test("an inactivity that hibernates is an autosleep, one that destroys is not", () => {

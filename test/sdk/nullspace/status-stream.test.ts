@@ -63,16 +63,43 @@ test("goes on over connections that are cut after any number of bytes, without a
   }
 });
 
-test("a service without it says so, and one without the machine does, too", async () => {
+test.each([404, 405, 501])(
+  "a service that answers %d has none, and one without the machine says that",
+  async (status) => {
+    await using proxy = await HostedProxy.before(local.nullspace);
+    proxy.hidden = /^never$/;
+    proxy.missing = /\/status\/stream$/;
+    proxy.missingStatus = status;
+    await using hosted = new NullspaceClient({ baseUrl: proxy.url, apiKey: local.apiKey });
+    const { id } = await client.machines.create();
+    const watch = async (machineId: string) => {
+      for await (const _view of hosted.machines.watchStatus(machineId)) break;
+    };
+    await expect(watch(id)).rejects.toThrow(NotImplementedError);
+    await expect(watch(id)).rejects.toMatchObject({ code: "no_status_stream", machineId: id });
+    await expect(watch("mch_doesnotexist")).rejects.toThrow(NotFoundError);
+  },
+);
+
+test("one that never says anything is not waited for longer than was asked", async () => {
   await using proxy = await HostedProxy.before(local.nullspace);
-  await using hosted = new NullspaceClient({ baseUrl: proxy.url, apiKey: local.apiKey });
+  proxy.hidden = /^never$/;
+  proxy.silent = /\/status\/stream$/;
+  await using silent = new NullspaceClient({ baseUrl: proxy.url, apiKey: local.apiKey });
   const { id } = await client.machines.create();
-  const watch = async (machineId: string) => {
-    for await (const _view of hosted.machines.watchStatus(machineId)) break;
-  };
-  await expect(watch(id)).rejects.toThrow(NotImplementedError);
-  await expect(watch(id)).rejects.toMatchObject({ code: "no_status_stream" });
-  await expect(watch("mch_doesnotexist")).rejects.toThrow(NotFoundError);
+  const watched = (async () => {
+    for await (const _view of silent.machines.watchStatus(id, { timeoutMs: 300 })) break;
+  })();
+  await expect(watched).rejects.toMatchObject({ code: "deadline_exceeded", machineId: id });
+});
+
+test("a machine that is destroyed meanwhile ends it with that", async () => {
+  const { id } = await starting(30_000);
+  const phases: string[] = [];
+  for await (const { status } of client.machines.watchStatus(id)) {
+    if (phases.push(status.phase) === 1) await client.machines.delete(id);
+  }
+  expect(phases.at(-1)).toBe("destroyed");
 });
 
 test("the signal ends it", async () => {
