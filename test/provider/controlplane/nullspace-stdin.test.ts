@@ -69,6 +69,7 @@ describe("input", () => {
         {
           ...{ on: "request", method: "POST", path: `/v1/machines/${id}/processes`, after: 1, times: 1 },
           refuse: { status: 500, errorCode: "internal_error", message: "broken", retryable: true },
+          loseAnswer: false,
         },
       ],
     });
@@ -84,7 +85,14 @@ describe("input", () => {
       rules: [
         {
           ...{ on: "request", method: "POST", path: `/v1/machines/${id}/processes`, after: 0, times: 2 },
-          refuse: { status: 429, errorCode: "rate_limit_exceeded", message: "slowly", retryAfterMs: 1_200 },
+          refuse: {
+            status: 429,
+            errorCode: "rate_limit_exceeded",
+            message: "slowly",
+            retryable: true,
+            retryAfterMs: 1_200,
+          },
+          loseAnswer: false,
         },
       ],
     });
