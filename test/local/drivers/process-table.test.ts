@@ -55,17 +55,21 @@ it("finds the tree of a process, and what stayed in its session or group", () =>
 });
 
 it("finds processes by whole arguments and by a variable they were given", async () => {
-  const child = spawn("/bin/sh", ["-c", "sleep 7201; :", "a tag", "/a/folder"], {
-    stdio: "ignore",
+  const child = spawn("/bin/sh", ["-c", "read line", "a tag", "/a/folder"], {
+    stdio: ["pipe", "ignore", "ignore"],
     detached: true,
     env: { MACHINES_TEST: "x y", PATH: process.env["PATH"] },
   });
-  await once(child, "spawn");
-  expect(findByArguments("a tag", "/a/folder")).toEqual([child.pid]);
-  expect(findByArguments("a tag", "/a/fold")).toEqual([]);
-  expect(findByVariable("MACHINES_TEST=x y")).toContain(child.pid);
-  process.kill(-(child.pid ?? NaN), "SIGKILL");
-  await once(child, "exit");
+  const exited = once(child, "exit");
+  try {
+    await once(child, "spawn");
+    expect(findByArguments("a tag", "/a/folder")).toEqual([child.pid]);
+    expect(findByArguments("a tag", "/a/fold")).toEqual([]);
+    expect(findByVariable("MACHINES_TEST=x y")).toContain(child.pid);
+  } finally {
+    process.kill(-(child.pid ?? NaN), "SIGKILL");
+    await exited;
+  }
   expect(await waitUntil(() => findByVariable("MACHINES_TEST=x y").length === 0, { withinMs: 5000 })).toBe(
     true,
   );
