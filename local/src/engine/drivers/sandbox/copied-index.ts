@@ -93,14 +93,18 @@ export async function indexAfter(
 ): Promise<CopiedIndex> {
   const copied = new Set([...delta.files, ...delta.whole, ...delta.kept]);
   const hidden = new Set(delta.removed);
-  // Not known, they are copied again with all that is in them.
+  // There, but not what they should be: they are copied again with all that is in them, or hidden when they have gone.
   const unsure = new Set(made.isWhole === false ? delta.whole : []);
   const index: CopiedIndex = new Map();
   for await (const part of inSlices(now)) {
     for (const [path, entry] of part) {
       const seen = made.check?.get(path);
       const isMissing = made.check !== undefined && !seen;
-      if (entry.type === "d" && copied.has(path) && (isMissing || unsure.has(path))) continue;
+      if (entry.type === "d" && copied.has(path) && isMissing) continue;
+      if (entry.type === "d" && unsure.has(path)) {
+        index.set(path, { ...entryOf("", entry.look, ""), isStale: true });
+        continue;
+      }
       const isUnsure =
         copied.has(path) &&
         (entry.changedAtMs >= made.atMs - tickMs || (made.check !== undefined && seen?.look !== entry.look));
