@@ -19,6 +19,11 @@ export interface JournalEntry {
   webhookId?: string;
   asked?: string;
   before?: string[];
+  /** The command that was started, as it was sent; see command/run-once.ts. */
+  runKey?: string;
+  timeoutMs?: number;
+  /** The service's id of it; empty until it is known. */
+  commandId?: string;
   /** The last create that answered this machine to the engine: the state's `__claim` says which. */
   claim?: string;
   /** Earlier creates that answered the same machine: a state entry with one of these is not the one in force. */

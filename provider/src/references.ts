@@ -29,8 +29,9 @@ export const references = (): ResourceReference[] => [
   {
     title: "Command",
     summary:
-      "A command in a machine. Its output is on the terminal while it runs, and a non-zero exit fails the deploy. A command whose " +
-      "deploy was killed may have run, and runs again.",
+      "A command in a machine. Its output is on the terminal while it runs, and a non-zero exit fails the deploy. After a deploy " +
+      "that was killed, the next one on the same computer follows the command that runs still, and takes the output of one that " +
+      "succeeded; a command that failed runs again.",
     entries: commandReference(),
   },
   {

@@ -22,7 +22,7 @@ export type { CallOptions, MutationOptions } from "./call";
 export { DedalusClient, type DedalusClientOptions } from "./dedalus/client";
 export type { ChangeOptions, CreateMachineParams, Machines, UpdateMachineParams } from "./dedalus/machines";
 export type { CreateExecutionParams, Executions } from "./dedalus/executions";
-export type { RunOptions, RunResult } from "./dedalus/run";
+export type { FollowExecutionOptions, RunOptions, RunResult } from "./dedalus/run";
 export type { WatchOptions } from "./dedalus/watch";
 export type { Listing, PageParams } from "./dedalus/pages";
 export type {

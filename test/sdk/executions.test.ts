@@ -112,6 +112,28 @@ test("a command that never exited has no exit code", async () => {
   expect((await executions.run(machineId, { command: ["x"] })).exitCode).toBeUndefined();
 });
 
+test("follow reads a command that runs already from its start, and sends nothing but reads", async () => {
+  const states = [execution("running"), execution("running"), execution("succeeded", { exit_code: 0 })];
+  const { executions, server } = await setUp(running(states, log, false));
+  const pieces: string[] = [];
+  const result = await executions.follow(machineId, "ex-1", {
+    onStdout: (chunk) => pieces.push(`out:${chunk}`),
+    onStderr: (chunk) => pieces.push(`err:${chunk}`),
+  });
+  expect(pieces).toEqual(["out:one\n", "err:oops\n", "out:two\n", "out:three\n"]);
+  expect(result).toMatchObject({ exitCode: 0, stdout: output.stdout, execution: { executionId: "ex-1" } });
+  expect(new Set(server.seen.map(({ method }) => method))).toEqual(new Set(["GET"]));
+});
+
+test("a following that is aborted leaves the command running", async () => {
+  const { executions, server } = await setUp((...request) => endless(...request));
+  const abort = new AbortController();
+  const reason = new Error("enough");
+  const options = { signal: abort.signal, onStdout: () => abort.abort(reason) };
+  await expect(executions.follow(machineId, "ex-1", options)).rejects.toBe(reason);
+  expect(cancels(server)).toEqual([]);
+});
+
 const endless: Answer = (response, { url }) => {
   if (url.includes("/events")) sendJson(response, 200, { items: [event(1, "stdout", "a")] });
   else sendJson(response, 200, execution("running"));

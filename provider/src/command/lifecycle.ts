@@ -1,6 +1,6 @@
 /**
  * What Pulumi asks of a command, without Pulumi's types. A command that fails is not recorded, so that the next deploy runs
- * it again. One whose deploy was killed may have run, and runs again: what it does should stand being done twice.
+ * it again. One whose deploy was killed is found again on the same computer: see run-once.ts.
  */
 import type { Context } from "../context";
 import { MachineGoneError } from "../controlplane/port";
@@ -13,6 +13,7 @@ import { diffCommand, mustRun } from "./diff";
 import { earlierOutput } from "./earlier-output";
 import { secrecyOf } from "./mask";
 import { runCommand } from "./run";
+import type { CommandIdentity } from "./run-once";
 import { outputDescriptions, stateOf } from "./state";
 
 const inputsOf = (properties: Properties): CommandInputs =>
@@ -23,10 +24,24 @@ const inputsOf = (properties: Properties): CommandInputs =>
 const goneText = (context: Context, machineId: string): string =>
   `command "${context.name}": machine ${machineId} does not exist any more. "pulumi refresh" takes it out of the stack`;
 
+/** @throws Error in words: without an identity nobody knows which run is whose */
+function identityOf(
+  { name }: Context,
+  { __stackIdentity: stackIdentity, __urn: urn }: Properties,
+  which: CommandIdentity["which"],
+  id?: string,
+): CommandIdentity {
+  if (typeof stackIdentity === "string" && typeof urn === "string") return { stackIdentity, urn, which, id };
+  throw new Error(
+    `command "${name}": nothing was run: its resource was not made by the class Command of pulumi-machines, so that nothing ` +
+      `says which command is its own`,
+  );
+}
+
 async function create(context: Context, news: Properties): Promise<{ id: string; outs: Properties }> {
   const inputs = inputsOf(news);
   try {
-    const run = { which: "create", line: inputs.create } as const;
+    const run = { identity: identityOf(context, news, "create"), line: inputs.create };
     const outcome = await runCommand(context, inputs, run, secrecyOf(news));
     return { id: context.newKey(), outs: stateOf(news, outcome) };
   } catch (error) {
@@ -36,18 +51,13 @@ async function create(context: Context, news: Properties): Promise<{ id: string;
   }
 }
 
-async function update(
-  context: Context,
-  _id: string,
-  olds: Properties,
-  news: Properties,
-): Promise<Properties> {
+async function update(context: Context, id: string, olds: Properties, news: Properties): Promise<Properties> {
   const inputs = inputsOf(news);
   if (!mustRun(olds, news)) return { ...news, ...earlierOutputs(olds) };
-  const which: "create" | "update" = inputs.update === undefined ? "create" : "update";
+  const which = inputs.update === undefined ? "create" : "update";
   const line = inputs.update ?? inputs.create;
   try {
-    const run = { which, line, extra: earlierOutput(olds) } as const;
+    const run = { identity: identityOf(context, news, which, id), line, extra: earlierOutput(olds) };
     return stateOf(news, await runCommand(context, inputs, run, secrecyOf(olds, news)));
   } catch (error) {
     if (error instanceof MachineGoneError)
@@ -79,12 +89,16 @@ async function read(
   }
 }
 
-async function remove(context: Context, _id: string, state: Properties): Promise<void> {
+async function remove(context: Context, id: string, state: Properties): Promise<void> {
   if (state.delete === undefined) return;
   const inputs = inputsOf(state);
   if (inputs.delete === undefined) return;
   try {
-    const run = { which: "delete", line: inputs.delete, extra: earlierOutput(state) } as const;
+    const run = {
+      identity: identityOf(context, state, "delete", id),
+      line: inputs.delete,
+      extra: earlierOutput(state),
+    };
     await runCommand(context, inputs, run, secrecyOf(state));
   } catch (error) {
     if (!(error instanceof MachineGoneError)) throw error;

@@ -16,7 +16,8 @@ export type CommandArgs = ArgsOf<Given>;
  * A command in a machine. It runs in the deploy, its output on the terminal line by line, and a non-zero exit fails it.
  * Secrets among its variables and its standard input are replaced by `[secret]` in what is shown of the output; `stdout` and
  * `stderr` are then secrets themselves. When a line of it holds a secret, none of its output is shown: give secrets in
- * `environment`. A command whose deploy was killed may still run, and runs again.
+ * `environment`. After a deploy that was killed, the next one on the same computer follows the command that
+ * runs still, and takes the output of one that succeeded; a command that failed runs again.
  *
  * @example
  * new Command("install", { machineId: machine.id, create: "cd /srv/app && npm ci" });

@@ -11,6 +11,7 @@ import { awaken } from "./awaken";
 import type { CommandInputs } from "./args";
 import { OutputLines } from "./lines";
 import type { Secrecy } from "./mask";
+import { runOnce, wasNotStarted, type CommandIdentity } from "./run-once";
 
 export type Line = string | readonly string[];
 
@@ -23,8 +24,8 @@ export class CommandFailedError extends Error {
 }
 
 export interface Run {
-  /** "create": which of the resource's lines. */
-  which: "create" | "update" | "delete";
+  /** Which of the resource's lines. */
+  identity: CommandIdentity;
   line: Line;
   extra?: Record<string, string>;
 }
@@ -33,10 +34,11 @@ export interface Run {
 export async function runCommand(
   context: Context,
   inputs: CommandInputs,
-  { which, line, extra }: Run,
+  { identity, line, extra }: Run,
   secrecy: Secrecy,
 ): Promise<CommandOutcome> {
   const { logging, machineId } = inputs;
+  const { which } = identity;
   const { mask, secretLine } = secrecy;
   const isOpen = secretLine === undefined;
   const shown = {
@@ -58,11 +60,7 @@ export async function runCommand(
     ...(Object.keys(environment).length > 0 ? { env: environment } : {}),
   };
   const outcome = await started(context, machineId, () =>
-    context.controlPlane.commands.run(machineId, spec, {
-      signal: context.signal,
-      idempotencyKey: context.newKey(),
-      onOutput: (stream, text) => lines.add(stream, text),
-    }),
+    runOnce(context, identity, { machineId, spec, onOutput: (stream, text) => lines.add(stream, text) }),
   ).catch((error: unknown) => {
     lines.end();
     throw inWords(context, { machineId, which, mask }, error, said());
@@ -83,7 +81,7 @@ const lastLines = (tail: readonly string[], secretLine: string | undefined): str
       : [withheld(secretLine)];
 
 /** What helps after a failure; a `delete` that cannot run must not hold up a destroy for ever. */
-const nextStep = ({ urn }: Context, which: Run["which"]): string =>
+const nextStep = ({ urn }: Context, which: CommandIdentity["which"]): string =>
   which === "delete"
     ? `next: mend it, then the same command runs it again; to drop it without running it: pulumi state delete '${urn}'`
     : `next: mend it, then "pulumi up" runs it again`;
@@ -113,19 +111,9 @@ async function started(
   }
 }
 
-/** Refusals that come before a command is started: another phase, too many requests, a service that is not up to it. */
-const wasNotStarted = ({ code }: RefusedError): boolean =>
-  [
-    "INVALID_STATE",
-    "RATE_LIMITED",
-    "rate_limit_exceeded",
-    "DEPENDENCY_UNAVAILABLE",
-    "capacity_exceeded",
-  ].includes(code);
-
 interface Place {
   machineId: string;
-  which: Run["which"];
+  which: CommandIdentity["which"];
 }
 
 function failureOf(

@@ -10,9 +10,14 @@ export interface CommandSpec {
   timeoutMs: number;
 }
 
-export interface CommandOptions extends MutationOptions {
+export interface FollowOptions extends CallOptions {
   /** Text as it comes, in order for each stream, each byte once. */
   onOutput?: (stream: "stdout" | "stderr", text: string) => void;
+}
+
+export interface CommandOptions extends MutationOptions, FollowOptions {
+  /** The id by which another process can follow the command; called again when the id changes. */
+  onStarted?: (commandId: string) => void;
 }
 
 export interface CommandOutcome {
@@ -41,6 +46,8 @@ export interface CommandView {
 }
 
 export interface CommandPort {
+  /** True where the same idempotency key, sent again, answers the same command. */
+  readonly keepsKeys: boolean;
   /**
    * Runs a command to its end, over connections that break. A sleeping machine is woken by it where the backend does so.
    * An aborted signal ends the command.
@@ -48,6 +55,13 @@ export interface CommandPort {
    *   or how it ended
    */
   run(machineId: string, spec: CommandSpec, options: CommandOptions): Promise<CommandOutcome>;
+  /**
+   * Follows a command that an earlier `run` has started, from the start of its output. An aborted signal ends the command.
+   * @throws as `run`; RefusedError `command_unknown` when nothing is known of it any more, or it cannot have been given all input
+   */
+  follow(machineId: string, commandId: string, options: FollowOptions): Promise<CommandOutcome>;
+  /** Ends a command of an earlier `run`, when it runs still. @throws MachineGoneError, RefusedError */
+  end(machineId: string, commandId: string, options: CallOptions): Promise<void>;
   /** The commands that the service knows, in no order, ended ones as long as it keeps them. @throws MachineGoneError */
   list?(machineId: string, options: CallOptions): AsyncIterable<CommandView>;
 }

@@ -1,8 +1,21 @@
 /** Commands over the executions of Dedalus Cloud Services: one execution for a key, over connections that break. */
 import { setTimeout as sleep } from "node:timers/promises";
-import type { DedalusClient, Execution, RunResult } from "@pulumi-machines/sdk";
+import {
+  isFinished,
+  NotFoundError,
+  type DedalusClient,
+  type Execution,
+  type RunResult,
+} from "@pulumi-machines/sdk";
 import { programOf } from "./command-names";
-import type { CommandOptions, CommandOutcome, CommandPort, CommandSpec, CommandView } from "./command-port";
+import type {
+  CommandOptions,
+  CommandOutcome,
+  CommandPort,
+  CommandSpec,
+  CommandView,
+  FollowOptions,
+} from "./command-port";
 import { RefusedError, type CallOptions } from "./port";
 import { translateError } from "./translate";
 
@@ -13,25 +26,58 @@ const longestPauseMs = 10_000;
 const firstPauseMs = 250;
 const maxFailures = 10;
 
+/** For ending a command whose deploy has no time left. */
+const endMs = 5_000;
+
 export class DedalusCommands implements CommandPort {
+  readonly keepsKeys = true;
+
   constructor(
     private readonly client: DedalusClient,
     private readonly hint: string | undefined,
   ) {}
 
   async run(machineId: string, spec: CommandSpec, options: CommandOptions): Promise<CommandOutcome> {
+    const { argv, cwd, env, stdin, timeoutMs } = spec;
+    const { signal, idempotencyKey } = options;
+    const params = { command: [...argv], cwd, env, stdin, timeoutMs };
     const told = new ToldOnce(options.onOutput);
-    for (let failures = 0; ; failures += 1) {
-      try {
-        return outcomeOf(machineId, await this.follow(machineId, spec, options, told), options.onOutput);
-      } catch (error) {
-        const refusal = translateError(error, { machineId, hint: this.hint });
-        const passing = refusal instanceof RefusedError && refusal.retryable;
-        if (!told.started || !passing || failures >= maxFailures) throw refusal;
-        const pause = refusal.retryAfterMs ?? Math.min(firstPauseMs * 2 ** failures, longestPauseMs);
-        await sleep(pause, undefined, { signal: options.signal }).catch(() => undefined);
-        // Also for an abort during the pause: the client then cancels the command, and throws the signal's reason.
-      }
+    const onStarted = ({ executionId }: Execution): void => {
+      told.started = true;
+      options.onStarted?.(executionId);
+    };
+    // The same key answers the same execution.
+    return this.overBreaks(machineId, told, options, (heard) =>
+      this.client.executions.run(machineId, params, { ...heard, signal, idempotencyKey, onStarted }),
+    );
+  }
+
+  async follow(machineId: string, commandId: string, options: FollowOptions): Promise<CommandOutcome> {
+    const { signal } = options;
+    const told = new ToldOnce(options.onOutput);
+    told.started = true;
+    try {
+      return await this.overBreaks(machineId, told, options, async (heard) => {
+        try {
+          return await this.client.executions.follow(machineId, commandId, { ...heard, signal });
+        } catch (error) {
+          throw error instanceof NotFoundError ? await this.whichIsGone(machineId, commandId, error) : error;
+        }
+      });
+    } catch (error) {
+      if (signal.aborted)
+        await this.end(machineId, commandId, { signal: AbortSignal.timeout(endMs) }).catch(() => undefined);
+      throw error;
+    }
+  }
+
+  async end(machineId: string, commandId: string, { signal }: CallOptions): Promise<void> {
+    try {
+      const { status } = await this.client.executions.get(machineId, commandId, { signal });
+      // An execution that has ended would be removed by it.
+      if (!isFinished(status)) await this.client.executions.delete(machineId, commandId, { signal });
+    } catch (error) {
+      if (!(error instanceof NotFoundError)) throw translateError(error, { machineId, hint: this.hint });
     }
   }
 
@@ -44,28 +90,45 @@ export class DedalusCommands implements CommandPort {
     }
   }
 
-  /** The same key answers the same execution: what it wrote is read again, and told once. */
-  private async follow(
+  /** What is followed is followed on when its connection breaks: what it wrote is read again, and told once. */
+  private async overBreaks(
     machineId: string,
-    { argv, cwd, env, stdin, timeoutMs }: CommandSpec,
-    { signal, idempotencyKey }: CommandOptions,
     told: ToldOnce,
-  ): Promise<RunResult> {
-    told.fromTheStart();
-    return this.client.executions.run(
-      machineId,
-      { command: [...argv], cwd, env, stdin, timeoutMs },
-      {
-        signal,
-        idempotencyKey,
-        onStarted: () => {
-          told.started = true;
-        },
-        onStdout: (chunk) => told.hear("stdout", chunk),
-        onStderr: (chunk) => told.hear("stderr", chunk),
-      },
-    );
+    { signal, onOutput }: FollowOptions,
+    attempt: (heard: Heard) => Promise<RunResult>,
+  ): Promise<CommandOutcome> {
+    for (let failures = 0; ; failures += 1) {
+      try {
+        return outcomeOf(machineId, await attempt(told.fromTheStart()), onOutput);
+      } catch (error) {
+        const refusal = translateError(error, { machineId, hint: this.hint });
+        const passing = refusal instanceof RefusedError && refusal.retryable;
+        if (!told.started || !passing || failures >= maxFailures) throw refusal;
+        const pause = refusal.retryAfterMs ?? Math.min(firstPauseMs * 2 ** failures, longestPauseMs);
+        await sleep(pause, undefined, { signal }).catch(() => undefined);
+        // Also for an abort during the pause: the next attempt ends the command, and throws the signal's reason.
+      }
+    }
   }
+
+  /** The service says the same of a machine and of a command that it does not know. */
+  private async whichIsGone(machineId: string, commandId: string, cause: NotFoundError): Promise<unknown> {
+    try {
+      await this.client.machines.get(machineId);
+    } catch (error) {
+      return error;
+    }
+    return new RefusedError(`the service does not know execution ${commandId} any more`, {
+      code: "command_unknown",
+      retryable: false,
+      cause,
+    });
+  }
+}
+
+interface Heard {
+  onStdout: (chunk: string) => void;
+  onStderr: (chunk: string) => void;
 }
 
 /** Hands on what was not handed on before, however often the output is read from its start. */
@@ -76,11 +139,15 @@ class ToldOnce {
 
   constructor(private readonly onOutput: CommandOptions["onOutput"]) {}
 
-  fromTheStart(): void {
+  fromTheStart(): Heard {
     this.heard = { stdout: 0, stderr: 0 };
+    return {
+      onStdout: (chunk) => this.hear("stdout", chunk),
+      onStderr: (chunk) => this.hear("stderr", chunk),
+    };
   }
 
-  hear(stream: Stream, chunk: string): void {
+  private hear(stream: Stream, chunk: string): void {
     const before = this.heard[stream];
     this.heard[stream] += chunk.length;
     const fresh = chunk.slice(Math.max(0, this.told[stream] - before));

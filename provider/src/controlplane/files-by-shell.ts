@@ -38,7 +38,7 @@ const removeAll = `rm -rf -- "$1"`;
 
 export class FilesByShell implements FilePort {
   constructor(
-    private readonly commands: CommandPort,
+    private readonly commands: Pick<CommandPort, "run">,
     private readonly newKey: () => string = randomUUID,
   ) {}
 

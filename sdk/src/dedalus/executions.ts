@@ -4,7 +4,13 @@ import type { CallOptions, MutationOptions } from "../call";
 import type { Transport } from "../http";
 import { fetchAs, requestBody, segment } from "../answers";
 import { listing, type Listing, type PageParams } from "./pages";
-import { runExecution, type RunOptions, type RunResult } from "./run";
+import {
+  followExecution,
+  runExecution,
+  type FollowExecutionOptions,
+  type RunOptions,
+  type RunResult,
+} from "./run";
 import {
   createExecutionRequest,
   executionAnswer,
@@ -95,6 +101,19 @@ export class Executions {
    */
   async run(machineId: string, params: CreateExecutionParams, options: RunOptions = {}): Promise<RunResult> {
     return runExecution(this, this.transport.deps, machineId, params, options);
+  }
+
+  /**
+   * Follows a command that was started before, by whomever: its output comes from its start, and a command that has ended is
+   * told at once. An aborted `signal` ends the following; the command goes on.
+   * @throws NotFoundError
+   */
+  async follow(
+    machineId: string,
+    executionId: string,
+    options: FollowExecutionOptions = {},
+  ): Promise<RunResult> {
+    return followExecution(this, this.transport.deps, machineId, executionId, options);
   }
 
   private pages<T extends object>(

@@ -1,18 +1,23 @@
-/** `executions.run`: start a command, follow its events, and say how it ended. */
+/** `executions.run` and `follow`: start a command, or find it again, follow its events, and say how it ended. */
 import type { Deps } from "../deps";
-import type { MutationOptions } from "../call";
+import type { CallOptions, MutationOptions } from "../call";
 import type { CreateExecutionParams, Executions } from "./executions";
 import { isFinished } from "./rules";
 import type { Execution, ExecutionEvent } from "./wire";
 
-export interface RunOptions extends MutationOptions {
-  /** The service has accepted the command: a later call with the same key follows it. When it throws, the command is cancelled. */
-  onStarted?: ((execution: Execution) => void) | undefined;
-  /** Each piece of standard output as it comes. When it throws, the command is cancelled. */
+export interface OutputCallbacks {
+  /** Each piece of standard output as it comes. When it throws, `run` cancels the command. */
   onStdout?: ((chunk: string) => void) | undefined;
-  /** Each piece of standard error as it comes. When it throws, the command is cancelled. */
+  /** Each piece of standard error as it comes. When it throws, `run` cancels the command. */
   onStderr?: ((chunk: string) => void) | undefined;
 }
+
+export interface RunOptions extends MutationOptions, OutputCallbacks {
+  /** The service has accepted the command: a later call with the same key follows it. When it throws, the command is cancelled. */
+  onStarted?: ((execution: Execution) => void) | undefined;
+}
+
+export interface FollowExecutionOptions extends CallOptions, OutputCallbacks {}
 
 export interface RunResult {
   /** Undefined when the command did not exit by itself: see `execution.status`, `signal`, `errorMessage`. */
@@ -39,28 +44,52 @@ export async function runExecution(
   params: CreateExecutionParams,
   options: RunOptions,
 ): Promise<RunResult> {
-  const { signal, timeoutMs } = options;
+  const { signal } = options;
   signal?.throwIfAborted();
   const created = await createUntilKnown(executions, deps, machineId, params, options);
-  const call = { signal, timeoutMs };
   const follower = new EventFollower(executions, machineId, created.executionId, options);
   try {
     follower.tell(() => options.onStarted?.(created));
-    let execution = created;
-    for (let pollMs: number = runDefaults.firstPollMs; !isFinished(execution.status);) {
-      await deps.sleep(execution.retryAfterMs ?? pollMs * (0.75 + 0.25 * deps.random()), signal);
-      const moved = await follower.catchUp();
-      pollMs = moved ? runDefaults.firstPollMs : Math.min(pollMs * 1.5, runDefaults.longestPollMs);
-      execution = await executions.get(machineId, created.executionId, call);
-    }
-    // The last pieces may have come between the last look and the end.
-    await follower.catchUp();
-    const { stdout, stderr } = await executions.output(machineId, created.executionId, call);
-    return { exitCode: execution.exitCode, stdout, stderr, execution };
+    return await untilEnded(executions, deps, { machineId, known: created }, follower, options);
   } catch (error) {
     if (signal?.aborted || follower.callerFailed) await cancel(executions, deps, machineId, created);
     throw error;
   }
+}
+
+export async function followExecution(
+  executions: Executions,
+  deps: Deps,
+  machineId: string,
+  executionId: string,
+  options: FollowExecutionOptions,
+): Promise<RunResult> {
+  const { signal, timeoutMs } = options;
+  const found = await executions.get(machineId, executionId, { signal, timeoutMs });
+  const follower = new EventFollower(executions, machineId, executionId, options);
+  return untilEnded(executions, deps, { machineId, known: found }, follower, options);
+}
+
+async function untilEnded(
+  executions: Executions,
+  deps: Deps,
+  { machineId, known }: { machineId: string; known: Execution },
+  follower: EventFollower,
+  { signal, timeoutMs }: FollowExecutionOptions,
+): Promise<RunResult> {
+  const { executionId } = known;
+  const call = { signal, timeoutMs };
+  let execution = known;
+  for (let pollMs: number = runDefaults.firstPollMs; !isFinished(execution.status);) {
+    await deps.sleep(execution.retryAfterMs ?? pollMs * (0.75 + 0.25 * deps.random()), signal);
+    const moved = await follower.catchUp();
+    pollMs = moved ? runDefaults.firstPollMs : Math.min(pollMs * 1.5, runDefaults.longestPollMs);
+    execution = await executions.get(machineId, executionId, call);
+  }
+  // The last pieces may have come between the last look and the end.
+  await follower.catchUp();
+  const { stdout, stderr } = await executions.output(machineId, executionId, call);
+  return { exitCode: execution.exitCode, stdout, stderr, execution };
 }
 
 /** A create that is given up half-way may still start the command: wait a little for its id, so that it can be cancelled. */
@@ -122,7 +151,7 @@ class EventFollower {
     private readonly executions: Executions,
     private readonly machineId: string,
     private readonly executionId: string,
-    private readonly options: RunOptions,
+    private readonly options: FollowExecutionOptions,
   ) {}
 
   /** Reads to the present end; true when anything new came. */

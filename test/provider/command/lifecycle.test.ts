@@ -43,7 +43,12 @@ function run<T>(work: (context: Context) => Promise<T>, allowedMs = 30_000, sign
 }
 
 function inputs(args: Properties): Properties {
-  const { inputs: checked, failures } = core.check({}, { machineId, ...args }, { backend: "local" });
+  const hidden = { __urn: "urn::step", __stackIdentity: "stack-1" };
+  const { inputs: checked, failures } = core.check(
+    {},
+    { machineId, ...hidden, ...args },
+    { backend: "local" },
+  );
   expect(failures).toEqual([]);
   return checked;
 }

@@ -29,15 +29,15 @@ export interface Failure {
   retryable: boolean;
 }
 
+const noCommands = (): Promise<never> =>
+  Promise.reject(new RefusedError("no commands here", { code: "not_supported", retryable: false }));
+
 export class MemoryPlane implements ControlPlane {
   readonly backend = "dedalus";
   /** What it says that it can; it keeps metadata and tags whatever this says. */
   capabilities: Capabilities = capabilities.dedalus;
   /** Nothing runs in these machines. */
-  readonly commands: CommandPort = {
-    run: () =>
-      Promise.reject(new RefusedError("no commands here", { code: "not_supported", retryable: false })),
-  };
+  readonly commands: CommandPort = { keepsKeys: true, run: noCommands, follow: noCommands, end: noCommands };
   readonly files = new FilesByShell(this.commands);
   /** The next starts fail like this, one after the other. */
   failStarts: Failure[] = [];
