@@ -3,7 +3,7 @@
  * test counts, and so does each step that is no test.
  */
 import { spawn, spawnSync } from "node:child_process";
-import { existsSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
+import { chmodSync, existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { findPulumi, NoPulumiError } from "../pulumi/find.mjs";
@@ -20,9 +20,13 @@ const jestLimitMs = 30 * 60_000;
 const jestGraceMs = 15_000;
 
 /** False when jest had to be ended: a test hung, or left something open. */
-async function runJest(outputFile) {
+async function runJest(outputFile, tmp) {
   const args = ["--disable-warning=ExperimentalWarning", bin("jest/bin/jest.js"), "--json"];
-  const child = spawn(ownNode, [...args, `--outputFile=${outputFile}`], { cwd: root, stdio: "inherit" });
+  const child = spawn(ownNode, [...args, `--outputFile=${outputFile}`], {
+    cwd: root,
+    stdio: "inherit",
+    env: { ...process.env, TMPDIR: tmp },
+  });
   let endedByItself = true;
   const end = () => {
     endedByItself = false;
@@ -41,14 +45,39 @@ async function runJest(outputFile) {
   return endedByItself;
 }
 
+/** Processes and mounts that name this folder, in words; the processes are ended. */
+function leftIn(folder) {
+  if (process.platform !== "linux") return [];
+  const mounts = readFileSync("/proc/mounts", "utf8")
+    .split("\n")
+    .filter((line) => line.includes(folder));
+  const processes = readdirSync("/proc").flatMap((pid) => {
+    try {
+      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+      if (!command.includes(folder)) return [];
+      process.kill(Number(pid), "SIGKILL");
+      return [`process ${pid} ${command.slice(0, 200)}`];
+    } catch {
+      return []; // no process, or it has just ended
+    }
+  });
+  return [...processes, ...mounts];
+}
+
 async function jest() {
   const folder = mkdtempSync(join(tmpdir(), "machines-tests-"));
   const outputFile = join(folder, "results.json");
-  const ended = await runJest(outputFile);
+  const tmp = join(folder, "tmp");
+  mkdirSync(tmp);
+  // Tests are also run as another user.
+  for (const path of [folder, tmp]) chmodSync(path, 0o755);
+  const ended = await runJest(outputFile, tmp);
+  const left = leftIn(tmp);
+  for (const text of left) console.error(`FAILED: left behind by a test: ${text}`);
   try {
     const results = JSON.parse(readFileSync(outputFile, "utf8"));
     // A file that did not even load has no failed test in it, but it failed.
-    const failed = results.numFailedTests + results.numRuntimeErrorTestSuites + (ended ? 0 : 1);
+    const failed = results.numFailedTests + results.numRuntimeErrorTestSuites + (ended ? 0 : 1) + left.length;
     return { passed: results.numPassedTests, failed };
   } catch {
     // No results at all: jest itself said why.

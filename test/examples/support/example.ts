@@ -90,7 +90,7 @@ export class Example extends Stack {
       .split("\n")
       .map((line) => line.trim())
       .filter((line) => line !== "" && line !== "...")
-      .map((line) => new RegExp(line.split("...").map(escaped).join(".*")));
+      .map((line) => new RegExp(patternOf(line)));
   }
 
   /** The stack's outputs. */
@@ -105,5 +105,9 @@ export class Example extends Stack {
     await this.plane.faults(...(JSON.parse(text) as { rules: object[] }).rules);
   }
 }
+
+/** Whether a phase that lasted no time was seen is chance. */
+const patternOf = (line: string): string =>
+  line.split("...").map(escaped).join(".*").replace(" failed after starting:", " failed( after starting)?:");
 
 const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");

@@ -1,11 +1,12 @@
 /** A control plane in this process with the null driver, and a plain HTTP client whose answers are checked. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { setTimeout as sleep } from "node:timers/promises";
 import type { LocalOptions } from "../../../local/src/settings";
 import { type Local, startLocal } from "../../../local/src/start-local";
 import { ContractCheck, dedalusContract } from "../../contracts/contract";
+import { removeStateFolder } from "../../support/state-folder";
 
 export interface Answer {
   status: number;
@@ -107,7 +108,7 @@ export async function startTestLocal(options: LocalOptions = {}): Promise<Local>
   const local = await startLocal({ stateDir, port: 0, driver: "null", ...options });
   const close = async () => {
     await local.close();
-    rmSync(stateDir, { recursive: true, force: true });
+    await removeStateFolder(stateDir, local.driver);
   };
   return { ...local, close, [Symbol.asyncDispose]: close };
 }

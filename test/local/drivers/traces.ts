@@ -3,6 +3,7 @@ import { readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { spawnSync } from "node:child_process";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
+import type { ProcessIdentity } from "../../../local/src/engine/drivers/process-table";
 
 export interface Traces {
   mounts: string[];
@@ -22,14 +23,18 @@ export const noTraces: Traces = {
   layers: [],
 };
 
-/** `pidNamespaces` as their machines named them: a process of a machine does not name the state folder. */
-export function tracesOf(stateDir: string, before: readonly string[], pidNamespaces: string[] = []): Traces {
+/** `insiders` of its machines, which do not name the state folder, as they were found before. */
+export function tracesOf(
+  stateDir: string,
+  before: readonly string[],
+  insiders: readonly ProcessIdentity[] = [],
+): Traces {
   return {
     mounts: lines(readFileSync("/proc/mounts", "utf8")).filter((line) => line.includes(stateDir)),
     cgroups: cgroups(stateDir).filter((path) => !before.includes(path)),
     processes: processes((pid) => {
-      const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
-      const inside = pidNamespaces.includes(readlinkSync(`/proc/${pid}/ns/pid`));
+      const command = commandOf(pid);
+      const inside = insiders.some((one) => one.pid === pid && one.startTime === startTimeOf(pid));
       return inside || (command.includes(`pulumi-machines-`) && command.includes(stateDir)) ? [command] : [];
     }),
     files: names(join(stateDir, "machines")),
@@ -37,6 +42,12 @@ export function tracesOf(stateDir: string, before: readonly string[], pidNamespa
     layers: names(join(stateDir, "layers")),
   };
 }
+
+/** All processes in a PID namespace, as its machine names it. Its number may be another one's as soon as it has gone. */
+export const insidersOf = (namespace: string): ProcessIdentity[] =>
+  processes((pid) =>
+    readlinkSync(`/proc/${String(pid)}/ns/pid`) === namespace ? [{ pid, startTime: startTimeOf(pid) }] : [],
+  );
 
 /** Other tests, and other sessions on this host, have theirs. */
 const cgroupName = (stateDir: string): string =>
@@ -53,12 +64,22 @@ export function cgroups(stateDir?: string): string[] {
 /** Processes of the host whose command line holds this text. */
 export function processesWith(text: string): string[] {
   return processes((pid) => {
-    const command = readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
+    const command = commandOf(pid);
     return command.includes(text) ? [command] : [];
   });
 }
 
-function processes(take: (pid: number) => string[]): string[] {
+const commandOf = (pid: number): string =>
+  readFileSync(`/proc/${String(pid)}/cmdline`, "utf8").replaceAll("\0", " ");
+
+/** In ticks since the host's start; the name before it may hold anything. */
+const startTimeOf = (pid: number): string =>
+  readFileSync(`/proc/${String(pid)}/stat`, "utf8")
+    .split(") ")
+    .at(-1)
+    ?.split(" ")[19] ?? "";
+
+function processes<T>(take: (pid: number) => T[]): T[] {
   return names("/proc").flatMap((name) => {
     if (!/^\d+$/.test(name) || Number(name) === process.pid) return [];
     try {

@@ -1,8 +1,9 @@
 /** A control plane in this process with machines that really run, for tests of the adapters. */
-import { mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { startLocal } from "@pulumi-machines/local";
+import { removeStateFolder } from "../../support/state-folder";
 import type { ControlPlane, MachineSpec } from "../../../provider/src/controlplane/port";
 
 type Local = Awaited<ReturnType<typeof startLocal>>;
@@ -12,7 +13,7 @@ export async function startEmbedded(driver: "auto" | "null" = "auto"): Promise<L
   const local = await startLocal({ stateDir, port: 0, driver, allowHttpWebhooks: true });
   const close = async (): Promise<void> => {
     await local.close();
-    rmSync(stateDir, { recursive: true, force: true });
+    await removeStateFolder(stateDir, local.driver);
   };
   return { ...local, close, [Symbol.asyncDispose]: close };
 }
