@@ -69,8 +69,9 @@ async function jest() {
   const outputFile = join(folder, "results.json");
   const tmp = join(folder, "tmp");
   mkdirSync(tmp);
-  // Tests are also run as another user.
-  for (const path of [folder, tmp]) chmodSync(path, 0o755);
+  // Some tests are run as another user.
+  chmodSync(folder, 0o755);
+  chmodSync(tmp, 0o1777);
   const ended = await runJest(outputFile, tmp);
   const left = leftIn(tmp);
   for (const text of left) console.error(`FAILED: left behind by a test: ${text}`);

@@ -27,11 +27,12 @@ const goneText = (context: Context, machineId: string): string =>
 /** @throws Error in words: without an identity nobody knows which run is whose */
 function identityOf(
   { name }: Context,
-  { __stackIdentity: stackIdentity, __urn: urn }: Properties,
+  { __stackIdentity: stackIdentity, __urn: urn, triggers }: Properties,
   which: CommandIdentity["which"],
   id?: string,
 ): CommandIdentity {
-  if (typeof stackIdentity === "string" && typeof urn === "string") return { stackIdentity, urn, which, id };
+  if (typeof stackIdentity === "string" && typeof urn === "string")
+    return { stackIdentity, urn, which, id, triggers };
   throw new Error(
     `command "${name}": nothing was run: its resource was not made by the class Command of pulumi-machines, so that nothing ` +
       `says which command is its own`,

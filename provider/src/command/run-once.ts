@@ -16,6 +16,8 @@ export interface CommandIdentity {
   which: "create" | "update" | "delete";
   /** Of the resource that is updated or deleted. */
   id?: string | undefined;
+  /** With others, another run is asked for. */
+  triggers?: unknown;
 }
 
 type OnOutput = NonNullable<CommandOptions["onOutput"]>;
@@ -145,9 +147,12 @@ const keyOf = ({ stackIdentity, urn, which, id = "" }: CommandIdentity): string 
     .digest("hex")}`;
 
 /** What is asked for may hold secrets: on the disk there is only its hash, which says nothing without the stack's identity. */
-function askedHash({ stackIdentity }: CommandIdentity, { argv, cwd, env = {}, stdin }: CommandSpec): string {
+function askedHash(
+  { stackIdentity, triggers }: CommandIdentity,
+  { argv, cwd, env = {}, stdin }: CommandSpec,
+): string {
   const variables = Object.entries(env).sort(([one], [other]) => (one < other ? -1 : 1));
   return createHmac("sha256", stackIdentity)
-    .update(JSON.stringify([argv, cwd, variables, stdin]))
+    .update(JSON.stringify([argv, cwd, variables, stdin, triggers]))
     .digest("hex");
 }

@@ -112,6 +112,13 @@ describe.each(["dedalus", "local"] as const)("over the adapter %s", (backend) =>
     await over;
   });
 
+  test("other triggers ask for another run", async () => {
+    const args = { create: "echo run >> /root/triggered; echo go; sleep 0.3; cat /root/triggered" };
+    const { journal, over } = await killed({ ...args, triggers: [1] });
+    await over;
+    expect((await create(journal, { ...args, triggers: [2] })).stdout).toBe("go\nrun\nrun");
+  });
+
   test("one of which no id was learned is found by its key, or it is said that it may run", async () => {
     const args = { create: "echo run >> /root/unnamed; echo go; sleep 0.5; cat /root/unnamed" };
     const { journal, over } = await killed(args);
