@@ -19,7 +19,7 @@ export const httpDefaults = {
   connectTimeoutMs: 5_000,
   /** Silence within one attempt, after which it counts as lost. */
   attemptTimeoutMs: 25_000,
-  maxAnswerBytes: 32 * 1024 * 1024,
+  maxAnswerBytes: 128 * 1024 * 1024,
 } as const;
 
 /** How one service answers errors, and how it wants to be asked again. */

@@ -16,12 +16,12 @@ import type {
 import { Refusal } from "./control-plane";
 import { cursorAt, positionOf } from "./cursor";
 import type { Driver, ExecSpec, RunningExec } from "./driver";
+import { eventsOf, onOnePage, outputOf, type ExecutionOutput } from "./execution-output";
 import { ExecutionRun } from "./execution-run";
 import { ExecutionStore, type Launch, type MachineDefaults, type NumberedExecution } from "./execution-store";
 import type { Idempotency } from "./idempotency";
 import { newId } from "./id";
 import { desire, invalidState } from "./machine";
-import { textBetween } from "./output";
 import type { NewProcess } from "./processes/api";
 import { ProcessStore, sessionOf } from "./processes/process-store";
 import { Pulse } from "./processes/pulse";
@@ -114,28 +114,17 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
     return this.store.page(machineId, page);
   }
 
-  async output(
-    machineId: string,
-    executionId: string,
-  ): Promise<{ record: ExecutionRecord; stdout: string; stderr: string }> {
-    await this.runs.get(machineId)?.get(executionId)?.recorder.settle();
-    const record = await this.get(machineId, executionId);
-    const exec = await this.host.driver.attachExec(machineId, executionId);
-    if (!exec) {
-      const gone = { stdoutTruncated: record.stdoutBytes > 0, stderrTruncated: record.stderrBytes > 0 };
-      return { record: { ...record, ...gone }, stdout: "", stderr: "" };
+  async output(machineId: string, executionId: string): Promise<ExecutionOutput> {
+    const recorder = this.runs.get(machineId)?.get(executionId)?.recorder;
+    // Nothing that it keeps now is dropped while it is read.
+    const hold = recorder?.hold(recorder.kept);
+    try {
+      await recorder?.settle();
+      const record = await this.get(machineId, executionId);
+      return await outputOf(record, await this.host.driver.attachExec(machineId, executionId));
+    } finally {
+      hold?.release();
     }
-    const cut = {
-      stdoutTruncated: record.stdoutBytes > keepOutputBytes,
-      stderrTruncated: record.stderrBytes > keepOutputBytes,
-    };
-    const read = (path: string, bytes: number) =>
-      textBetween(path, Math.max(0, bytes - keepOutputBytes), bytes);
-    const [stdout, stderr] = await Promise.all([
-      read(exec.stdoutPath, record.stdoutBytes),
-      read(exec.stderrPath, record.stderrBytes),
-    ]);
-    return { record: { ...record, ...cut }, stdout, stderr };
   }
 
   async events(
@@ -144,34 +133,16 @@ export class Executions implements ExecutionsApi, ExecutionHooks {
     page: PageRequest,
   ): Promise<PageResult<ExecutionEventRecord>> {
     const record = await this.get(machineId, executionId);
+    const recorder = this.runs.get(machineId)?.get(executionId)?.recorder;
     const after = page.cursor === undefined ? 0 : positionOf(page.cursor);
     const rows = await this.store.events(executionId, after, page.limit + 1);
-    const shown = rows.slice(0, page.limit);
+    const shown = onOnePage(rows, page.limit);
     const exec = shown.some((row) => row.type !== "lifecycle")
       ? await this.host.driver.attachExec(machineId, executionId)
       : undefined;
-    const items = await Promise.all(
-      shown.map(async (row): Promise<ExecutionEventRecord> => {
-        const head = { sequence: row.sequence, type: row.type, at: row.at };
-        if (row.type !== "lifecycle") {
-          const path = row.type === "stdout" ? exec?.stdoutPath : exec?.stderrPath;
-          return {
-            ...head,
-            chunk: path ? await textBetween(path, row.from_byte ?? 0, row.to_byte ?? 0) : "",
-          };
-        }
-        return {
-          ...head,
-          ...(row.status === null ? {} : { status: row.status }),
-          ...(row.exit_code === null ? {} : { exitCode: row.exit_code }),
-          ...(row.signal === null ? {} : { signal: row.signal }),
-          ...(row.error_code === null ? {} : { errorCode: row.error_code }),
-          ...(row.error_message === null ? {} : { errorMessage: row.error_message }),
-        };
-      }),
-    );
+    const items = await eventsOf(shown, exec, () => recorder?.kept);
     const last = shown.at(-1)?.sequence ?? after;
-    const more = rows.length > page.limit || (record.completedAt === null && last > 0);
+    const more = rows.length > shown.length || (record.completedAt === null && last > 0);
     return { items, ...(more ? { nextCursor: cursorAt(last) } : {}) };
   }
 

@@ -13,6 +13,7 @@ import {
 import { randomUUID } from "node:crypto";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
+import { removeStateFolder } from "../../support/state-folder";
 import { LocalControlPlane } from "./control-plane";
 import { killMarked, markName } from "./processes";
 import { start, type Outcome, type Running } from "./run";
@@ -54,7 +55,7 @@ export class Stack {
   readonly plane: LocalControlPlane;
 
   constructor(
-    driver: "null" | "sandbox" = "null",
+    private readonly driver: "null" | "sandbox" = "null",
     linkModules: (project: string) => void = (project) =>
       symlinkSync(join(repository, "node_modules"), join(project, "node_modules")),
     planeOptions: readonly string[] = [],
@@ -144,6 +145,7 @@ export class Stack {
   async dispose(): Promise<void> {
     await this.plane.stop();
     killMarked(this.mark);
+    await removeStateFolder(join(this.folder, "state", "local"), this.driver);
     rmSync(this.folder, { recursive: true, force: true });
   }
 }

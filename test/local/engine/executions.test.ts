@@ -144,6 +144,41 @@ test("keeps the newest part of a large output and says that it was cut", async (
   expect(done.stdout).not.toContain("\0");
 });
 
+test("a page of events has room in an answer, whatever the output is, and all pages have all of it", async () => {
+  const id = await start({ command: sh("head -c 7000000 /dev/zero") });
+  await finish(id);
+  let bytes = 0;
+  for (let cursor: string | undefined, more = true; more;) {
+    const page = await plane.executions.events(machineId, id, {
+      limit: 1000,
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    const text = page.items.map(({ chunk = "" }) => chunk).join("");
+    expect(JSON.stringify(text).length).toBeLessThan(6 * 4_200_000);
+    bytes += text.length;
+    cursor = page.nextCursor;
+    more = cursor !== undefined && page.items.length > 0;
+  }
+  expect(bytes).toBe(7_000_000);
+});
+
+test("a command whose output is dropped while its events are read gives none of it as something else", async () => {
+  const id = await start({
+    command: sh("for i in 1 2 3 4 5 6; do head -c 10000000 /dev/zero | tr '\\0' x; done"),
+  });
+  let [cursor, more]: [string | undefined, boolean] = [undefined, true];
+  while (more) {
+    const page = await plane.executions.events(machineId, id, {
+      limit: 1000,
+      ...(cursor === undefined ? {} : { cursor }),
+    });
+    expect(page.items.some(({ chunk = "" }) => chunk.includes("\0"))).toBe(false);
+    expect((await plane.executions.output(machineId, id)).stdout).not.toContain("\0");
+    cursor = page.nextCursor ?? cursor;
+    more = page.nextCursor !== undefined;
+  }
+});
+
 test("kills a command that takes longer than it may", async () => {
   expect(await finish(await start({ command: ["sleep", "60"], timeoutMs: 100 }))).toMatchObject({
     status: "failed",
