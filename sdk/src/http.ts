@@ -19,6 +19,7 @@ export const httpDefaults = {
   connectTimeoutMs: 5_000,
   /** Silence within one attempt, after which it counts as lost. */
   attemptTimeoutMs: 25_000,
+  /** The output of a command may be 16 MiB, and a byte of it six in JSON. */
   maxAnswerBytes: 128 * 1024 * 1024,
 } as const;
 

@@ -315,7 +315,7 @@ describe("a good answer", () => {
       response.writeHead(200, { "content-type": "application/json" });
       const block = Buffer.alloc(1024 * 1024, "x");
       response.on("error", () => undefined).setMaxListeners(100);
-      for (let sent = 0; sent < 64 && !response.destroyed; sent++) {
+      for (let sent = 0; sent < 256 && !response.destroyed; sent++) {
         if (!response.write(block)) {
           await new Promise<void>((resolve) => {
             response.once("drain", resolve).once("close", resolve);
