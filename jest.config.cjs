@@ -1,4 +1,6 @@
 /** Tests run on the sources; end-to-end tests also use the built packages, as a user would. */
+const { availableParallelism } = require("node:os");
+
 module.exports = {
   rootDir: __dirname,
   roots: ["<rootDir>/test"],
@@ -18,7 +20,7 @@ module.exports = {
     "^pulumi-machines$": "<rootDir>/provider/src/index.ts",
     "^pulumi-machines/dynamic$": "<rootDir>/provider/src/dynamic.ts",
   },
-  // Jest's own default leaves one core idle, and most of these tests wait.
-  maxWorkers: "100%",
+  // Jest's own default leaves one core idle, and most of these tests wait. More than a few would only be in each other's way.
+  maxWorkers: Math.min(availableParallelism(), 4),
   testTimeout: 30_000,
 };

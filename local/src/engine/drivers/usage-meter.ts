@@ -7,6 +7,17 @@ import { ticksPerSecond, type ProcessIdentity } from "./process-table";
 const diskFreshMs = 5_000;
 const diskShare = 50;
 
+/** Processor time is counted in ticks of 10 ms: in less time than this one tick would say much. */
+const shortestSpanMs = 200;
+
+interface CpuReading {
+  startTime: string;
+  atMs: number;
+  us: number;
+  /** Processors in use, on average until then. */
+  busy: number;
+}
+
 interface DiskSize {
   bytes: number;
   /** Of the process's clock. */
@@ -25,7 +36,7 @@ export interface Reading {
 }
 
 export class UsageMeter {
-  private readonly cpu = new Map<string, { startTime: string; atMs: number; us: number }>();
+  private readonly cpu = new Map<string, CpuReading>();
   private readonly disks = new Map<string, DiskSize>();
 
   async read(machine: { id: string; vcpu: number }, reading: Reading): Promise<MachineUsage> {
@@ -47,14 +58,16 @@ export class UsageMeter {
   /** Since the last reading of the same life of the machine; the first one since its start. */
   private cpuPercent({ id, vcpu }: { id: string; vcpu: number }, { cpuUs: us, init }: Reading): number {
     const { startTime } = init;
-    const now = { startTime, atMs: performance.now(), us };
+    const atMs = performance.now();
     const known = this.cpu.get(id);
-    const last = known?.startTime === startTime ? known : { atMs: now.atMs - ageMs(init), us: 0 };
-    this.cpu.set(id, now);
-    const possibleUs = (now.atMs - last.atMs) * 1000 * vcpu;
-    if (possibleUs <= 0) return 0;
-    // What has ended may be counted no more; and what is not limited may use more.
-    return Math.min(Math.max((100 * (us - last.us)) / possibleUs, 0), 100);
+    const last = known?.startTime === startTime ? known : { atMs: atMs - ageMs(init), us: 0, busy: 0 };
+    const spanMs = atMs - last.atMs;
+    const isSoon = last === known && spanMs < shortestSpanMs;
+    // What has ended may be counted no more.
+    const busy = isSoon ? last.busy : spanMs > 0 ? Math.max((us - last.us) / (spanMs * 1000), 0) : 0;
+    if (!isSoon) this.cpu.set(id, { startTime, atMs, us, busy });
+    // What is not limited may use more.
+    return Math.min((100 * busy) / vcpu, 100);
   }
 
   private async diskBytes(id: string, measure: Reading["diskBytes"]): Promise<number> {
