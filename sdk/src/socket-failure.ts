@@ -79,7 +79,7 @@ export function brokenSocket(
 }
 
 /** RFC 6455 section 7.4.1: the connection ended without a close frame. */
-const noCloseFrame = 1006;
+export const noCloseFrame = 1006;
 
 /** The socket is closed, and not by us; `details.closeCode` is the code of the close frame, where one came. */
 export function closedSocket(

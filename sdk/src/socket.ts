@@ -7,7 +7,14 @@ import type { ErrorManners } from "./answer-failure";
 import type { FailedCall } from "./connection-failure";
 import type { MachinesError } from "./errors";
 import type { Redact } from "./redact";
-import { brokenSocket, closedHere, closedSocket, silentSocket, withoutSecrets } from "./socket-failure";
+import {
+  brokenSocket,
+  closedHere,
+  closedSocket,
+  noCloseFrame,
+  silentSocket,
+  withoutSecrets,
+} from "./socket-failure";
 
 export interface SocketLimits {
   /** From the first byte sent to the open socket, for each try. */
@@ -59,6 +66,7 @@ export class Socket implements AsyncDisposable {
   /** What reading throws once the queue is empty; undefined when this side has closed. */
   private ending: { thrown: Error | undefined } | undefined;
   private isClosing = false;
+  private wasAnswered = false;
   private heard = true;
   private beat: NodeJS.Timeout | undefined;
   private patience: NodeJS.Timeout | undefined;
@@ -80,6 +88,7 @@ export class Socket implements AsyncDisposable {
     ws.on("pong", () => (this.heard = true));
     ws.on("error", (error) => this.end(this.broken(error)));
     ws.on("close", (code, reason) => {
+      this.wasAnswered = code !== noCloseFrame;
       this.stopWatching();
       host.signal?.removeEventListener("abort", this.onAbort);
       this.end(this.clean(closedSocket(host.call, code, reason.toString())));
@@ -144,6 +153,12 @@ export class Socket implements AsyncDisposable {
       void this.gone.then(() => clearTimeout(timer));
     }
     await this.gone;
+  }
+
+  /** As `close`, where it matters that the other side has read all that was sent. @throws ConnectionError `connection_lost` */
+  async closeAnswered(): Promise<void> {
+    await this.close();
+    if (!this.wasAnswered) throw this.clean(closedSocket(this.host.call, noCloseFrame, ""));
   }
 
   /** Ends the socket with an error of the caller's, which reading throws once what has come is read. */

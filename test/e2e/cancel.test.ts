@@ -116,7 +116,7 @@ describe("a deploy that is cancelled", () => {
       await up.ended;
       stack.unlock();
       const text = await stack.must("up", "--yes", "--skip-preview");
-      expect(text).toContain("found again: a deploy that was interrupted has started it");
+      expect(text).toContain("found again: it was started before, and nobody has seen its end");
       expect(stdout()).toBe("go\nbegun\nover");
       expect(await logged(log)).toBe("begun\nover\n");
     },

@@ -9,7 +9,7 @@ type Stream = "stdout" | "stderr";
 const linesPerSecond = 50;
 const longestLine = 400;
 const tailLines = 20;
-/** A line of more characters is shown before its end has come, and its rest is not: a secret might be cut in two. */
+/** A line of more characters, and of the longest secret, is shown before its end has come, and its rest is not. */
 const longestUnfinished = 8_192;
 
 /** A carriage return begins the line anew, as progress bars do; one at the end may belong to a line break. */
@@ -29,6 +29,8 @@ export class OutputLines {
     private readonly shown: Record<Stream, boolean>,
     private readonly mask: Mask,
     private readonly clock: Pick<Clock, "now">,
+    /** Of the longest secret, in characters. */
+    private readonly longestSecret = 0,
   ) {}
 
   add(stream: Stream, text: string): void {
@@ -36,8 +38,9 @@ export class OutputLines {
     const rest = lines.pop() ?? "";
     for (const line of lines) this.ended(stream, line);
     this.unfinished[stream] = this.isOverlong[stream] ? "" : newestOf(rest);
-    if (this.unfinished[stream].length <= longestUnfinished) return;
-    this.line(stream, this.unfinished[stream]);
+    if (this.unfinished[stream].length <= longestUnfinished + this.longestSecret) return;
+    // The end may be the beginning of a secret.
+    this.line(stream, this.unfinished[stream], this.longestSecret);
     this.unfinished[stream] = "";
     this.isOverlong[stream] = true;
   }
@@ -61,8 +64,9 @@ export class OutputLines {
     this.isOverlong[stream] = false;
   }
 
-  private line(stream: Stream, text: string): void {
-    const plain = oneLine(this.mask(text));
+  private line(stream: Stream, text: string, withheld = 0): void {
+    const masked = this.mask(text);
+    const plain = oneLine(masked.slice(0, Math.max(0, masked.length - withheld)));
     if (plain === "") return;
     const line = plain.length > longestLine ? `${plain.slice(0, longestLine)}...` : plain;
     this.newest.push(line);

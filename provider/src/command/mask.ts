@@ -11,6 +11,8 @@ type Properties = Record<string, unknown>;
 /** What of a run may be shown. */
 export interface Secrecy {
   mask: Mask;
+  /** Of the longest secret, in characters. */
+  longest: number;
   /** "create": a line that holds a secret. Which part of it is the secret is not known, so that none of its output is shown. */
   secretLine?: string;
 }
@@ -23,7 +25,9 @@ const namesOf = ({ __secret: names }: Properties): string[] =>
 /** Of all that is known of a command: what it was, and what it becomes. */
 export function secrecyOf(...states: Properties[]): Secrecy {
   const secretLine = states.flatMap(namesOf).find((name) => lines.includes(name));
-  return { mask: maskOf(states.flatMap(secretsIn)), ...(secretLine === undefined ? {} : { secretLine }) };
+  const secrets = states.flatMap(secretsIn);
+  const longest = Math.max(0, ...secrets.map(({ length }) => length));
+  return { mask: maskOf(secrets), longest, ...(secretLine === undefined ? {} : { secretLine }) };
 }
 
 /** True when the argument, or a part of it, was given as a secret. */

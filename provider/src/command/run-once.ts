@@ -5,7 +5,12 @@
  */
 import { createHash, createHmac } from "node:crypto";
 import type { Context } from "../context";
-import type { CommandOptions, CommandOutcome, CommandSpec } from "../controlplane/command-port";
+import {
+  NoEndError,
+  type CommandOptions,
+  type CommandOutcome,
+  type CommandSpec,
+} from "../controlplane/command-port";
 import { KeyReusedError, MachineGoneError, RefusedError } from "../controlplane/port";
 import type { JournalEntry } from "../journal";
 
@@ -55,33 +60,40 @@ export async function runOnce(
       : await endEarlier(context, left);
     await close();
     if (outcome) return outcome;
+    // What the earlier one wrote last is no part of a line of this one.
+    for (const stream of ["stdout", "stderr"] as const) onOutput(stream, "\n");
   }
   const { timeoutMs } = spec;
   const idempotencyKey = context.newKey();
   const opened = { urn: identity.urn, machineId, asked, timeoutMs, runKey: idempotencyKey };
   await journal.write({ key, ...opened, commandId: "", answered: false });
+  let hasStarted = false;
   try {
     const outcome = await context.controlPlane.commands.run(machineId, spec, {
       signal,
       idempotencyKey,
       onOutput,
-      onStarted: (commandId) => void journal.write({ key, commandId }),
+      onStarted: (commandId) => {
+        hasStarted = true;
+        void journal.write({ key, commandId });
+      },
     });
     await close();
     return outcome;
   } catch (error) {
-    if (!mayGoOn(error, context)) await close();
+    if (!mayGoOn(error, context, hasStarted)) await close();
     throw error;
   }
 }
 
 const isLeft = (entry: JournalEntry): entry is LeftRun => entry.runKey !== undefined && !entry.answered;
 
-/** Nobody has ended it: the deploy itself was killed, or the service was not to be reached any more. */
-const mayGoOn = (error: unknown, { signal, clock, deadline }: Context): boolean =>
-  signal.aborted
-    ? clock.now() < deadline
-    : error instanceof RefusedError && error.retryable && !wasNotStarted(error);
+/** Nobody has seen its end: the deploy itself was killed, or the service does not answer what is asked about it. */
+function mayGoOn(error: unknown, { signal, clock, deadline }: Context, hasStarted: boolean): boolean {
+  if (signal.aborted) return clock.now() < deadline;
+  if (error instanceof NoEndError) return ["command_unknown", "exit_unknown"].includes(error.code);
+  return error instanceof RefusedError && (hasStarted || (error.retryable && !wasNotStarted(error)));
+}
 
 /** How it went; undefined when it has to be run again. */
 async function takenUp(
@@ -97,7 +109,7 @@ async function takenUp(
     );
     return undefined;
   }
-  context.log("found again: a deploy that was interrupted has started it");
+  context.log("found again: it was started before, and nobody has seen its end");
   try {
     const outcome = commandId
       ? await commands.follow(machineId, commandId, { signal, onOutput })
@@ -118,14 +130,17 @@ async function takenUp(
 }
 
 /** Nothing tells how it ended, or ever will. */
-const hasNoEnd = (error: unknown): error is KeyReusedError | RefusedError =>
-  error instanceof KeyReusedError ||
-  (error instanceof RefusedError &&
-    (!error.retryable || error.code === "exit_unknown") &&
-    !wasNotStarted(error));
+const hasNoEnd = (error: unknown): error is KeyReusedError | NoEndError =>
+  error instanceof KeyReusedError || error instanceof NoEndError;
 
 async function endEarlier(context: Context, { machineId, commandId }: LeftRun): Promise<undefined> {
-  if (machineId === undefined || !commandId) return;
+  if (machineId === undefined) return;
+  if (!commandId) {
+    context.warn(
+      `command "${context.name}": a deploy that was interrupted may have started an earlier form of it in machine ${machineId}; nothing tells whether, so that it may run still`,
+    );
+    return;
+  }
   context.log("ending what a deploy that was interrupted has started, which is another command now");
   await ended(context, machineId, commandId);
 }
@@ -146,7 +161,7 @@ const keyOf = ({ stackIdentity, urn, which, id = "" }: CommandIdentity): string 
     .update(JSON.stringify([stackIdentity, urn, which, id]))
     .digest("hex")}`;
 
-/** What is asked for may hold secrets: on the disk there is only its hash, which says nothing without the stack's identity. */
+/** What is asked for may hold secrets: on the disk there is only its hash. */
 function askedHash(
   { stackIdentity, triggers }: CommandIdentity,
   { argv, cwd, env = {}, stdin }: CommandSpec,

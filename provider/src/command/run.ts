@@ -39,14 +39,14 @@ export async function runCommand(
 ): Promise<CommandOutcome> {
   const { logging, machineId } = inputs;
   const { which } = identity;
-  const { mask, secretLine } = secrecy;
+  const { mask, longest, secretLine } = secrecy;
   const isOpen = secretLine === undefined;
   const shown = {
     stdout: isOpen && (logging === "stdout" || logging === "stdoutAndStderr"),
     stderr: isOpen && (logging === "stderr" || logging === "stdoutAndStderr"),
   };
   if (!isOpen && logging !== "none") context.log(withheld(secretLine));
-  const lines = new OutputLines((text) => context.log(text), shown, mask, context.clock);
+  const lines = new OutputLines((text) => context.log(text), shown, mask, context.clock, longest);
   const said = (): string[] => lastLines(lines.tail(), secretLine);
   const left = context.deadline - context.clock.now();
   const timeoutMs =

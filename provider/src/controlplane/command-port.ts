@@ -1,5 +1,13 @@
 /** What the resources need to run commands in machines. */
-import type { CallOptions, MutationOptions } from "./port";
+import { RefusedError, type CallOptions, type MutationOptions } from "./port";
+
+/**
+ * The command has no end of its own: it failed without an exit code, or nothing tells how it ended. A plain RefusedError is
+ * about a call, and says nothing of a command that was started.
+ */
+export class NoEndError extends RefusedError {
+  override readonly name = "NoEndError";
+}
 
 export interface CommandSpec {
   /** The program and its arguments; no shell is added. */
@@ -51,13 +59,13 @@ export interface CommandPort {
   /**
    * Runs a command to its end, over connections that break. A sleeping machine is woken by it where the backend does so.
    * An aborted signal ends the command.
-   * @throws MachineGoneError; RefusedError, with the code `command_unknown` or `exit_unknown` where nothing tells whether
-   *   or how it ended
+   * @throws MachineGoneError; NoEndError, with the code `command_unknown` or `exit_unknown` where nothing tells whether
+   *   it has started or how it ended; RefusedError
    */
   run(machineId: string, spec: CommandSpec, options: CommandOptions): Promise<CommandOutcome>;
   /**
    * Follows a command that an earlier `run` has started, from the start of its output. An aborted signal ends the command.
-   * @throws as `run`; RefusedError `command_unknown` when nothing is known of it any more, or it cannot have been given all input
+   * @throws as `run`; NoEndError `command_unknown` when nothing is known of it any more, or it cannot have been given all input
    */
   follow(machineId: string, commandId: string, options: FollowOptions): Promise<CommandOutcome>;
   /** Ends a command of an earlier `run`, when it runs still. @throws MachineGoneError, RefusedError */

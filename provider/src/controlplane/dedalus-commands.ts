@@ -8,13 +8,14 @@ import {
   type RunResult,
 } from "@pulumi-machines/sdk";
 import { programOf } from "./command-names";
-import type {
-  CommandOptions,
-  CommandOutcome,
-  CommandPort,
-  CommandSpec,
-  CommandView,
-  FollowOptions,
+import {
+  NoEndError,
+  type CommandOptions,
+  type CommandOutcome,
+  type CommandPort,
+  type CommandSpec,
+  type CommandView,
+  type FollowOptions,
 } from "./command-port";
 import { RefusedError, type CallOptions } from "./port";
 import { translateError } from "./translate";
@@ -118,7 +119,7 @@ export class DedalusCommands implements CommandPort {
     } catch (error) {
       return error;
     }
-    return new RefusedError(`the service does not know execution ${commandId} any more`, {
+    return new NoEndError(`the service does not know execution ${commandId} any more`, {
       code: "command_unknown",
       retryable: false,
       cause,
@@ -187,7 +188,7 @@ function outcomeOf(
   if (status === "cancelled" || errorCode !== undefined || code === undefined) {
     const words =
       errorMessage ?? (status === "cancelled" ? "it was cancelled by somebody else" : "no exit code");
-    throw new RefusedError(`the command in machine ${machineId} has no end of its own: ${words}`, {
+    throw new NoEndError(`the command in machine ${machineId} has no end of its own: ${words}`, {
       code: errorCode ?? "exit_unknown",
       retryable: false,
       ...(execution.requestId === undefined ? {} : { requestId: execution.requestId }),

@@ -7,13 +7,14 @@ import {
   type ProcessInfo,
 } from "@pulumi-machines/sdk";
 import { programOf } from "./command-names";
-import type {
-  CommandOptions,
-  CommandOutcome,
-  CommandPort,
-  CommandSpec,
-  CommandView,
-  FollowOptions,
+import {
+  NoEndError,
+  type CommandOptions,
+  type CommandOutcome,
+  type CommandPort,
+  type CommandSpec,
+  type CommandView,
+  type FollowOptions,
 } from "./command-port";
 import { commandIdOf, markOf, marksOf, parseCommandId } from "./nullspace-command-id";
 import type { MachineIds } from "./nullspace-ids";
@@ -59,7 +60,7 @@ export class NullspaceCommands implements CommandPort {
         .catch((error: unknown) => unfed.abort(error));
       return await outcomeOf(stream, options.onOutput);
     } catch (error) {
-      throw translateError(error, { machineId, hint: this.hint });
+      throw this.failureOf(error, machineId);
     } finally {
       over.abort();
     }
@@ -77,7 +78,7 @@ export class NullspaceCommands implements CommandPort {
     } catch (error) {
       if (signal.aborted)
         await this.end(machineId, commandId, { signal: AbortSignal.timeout(endMs) }).catch(() => undefined);
-      throw translateError(error, { machineId, hint: this.hint });
+      throw this.failureOf(error, machineId);
     }
   }
 
@@ -89,6 +90,16 @@ export class NullspaceCommands implements CommandPort {
     } catch (error) {
       throw translateError(error, { machineId, hint: this.hint });
     }
+  }
+
+  private failureOf(error: unknown, machineId: string): unknown {
+    const refusal = translateError(error, { machineId, hint: this.hint });
+    if (!(error instanceof CommandError) || !(refusal instanceof RefusedError)) return refusal;
+    // One that has no number was not started, unless nobody knows.
+    if (refusal.code === "INVALID_STATE" || (error.pid === undefined && error.code !== "command_unknown"))
+      return refusal;
+    const { message, code, retryable } = refusal;
+    return new NoEndError(message, { code, retryable, cause: error });
   }
 
   /** A number may be another process's by now: the command line must be the same, too. */
@@ -146,8 +157,8 @@ async function outcomeOf(
   }
 }
 
-const unknown = (why: string): RefusedError =>
-  new RefusedError(`the command that was started cannot be followed: ${why}`, {
+const unknown = (why: string): NoEndError =>
+  new NoEndError(`the command that was started cannot be followed: ${why}`, {
     code: "command_unknown",
     retryable: false,
   });

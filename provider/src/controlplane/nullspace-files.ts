@@ -7,6 +7,7 @@ import { MachineGoneError, type CallOptions } from "./port";
 import { translateError } from "./translate";
 
 const ownerOnly = 0o600;
+const ownerWrites = 0o200;
 const isPrivate = (mode: number): boolean => (mode & 0o044) !== 0o044;
 
 export class NullspaceFiles implements FilePort {
@@ -30,12 +31,14 @@ export class NullspaceFiles implements FilePort {
       await files.write(id, path, content, { signal });
       if (mode !== undefined) await permit(path, mode);
     };
-    if (mode === undefined || !isPrivate(mode)) return this.call(machineId, inPlace);
+    if (mode === undefined || (!isPrivate(mode) && (mode & ownerWrites) !== 0))
+      return this.call(machineId, inPlace);
     // A file is written with everybody's right to read it: what is there loses that right first, what is new never has it.
     const before = await this.orMissing(machineId, signal, () => files.stat(id, path, { signal }));
     if (before) {
       return this.call(machineId, async () => {
-        if (!before.isDir) await permit(path, mode);
+        // One that its owner may not write would refuse the new content, too.
+        if (!before.isDir) await permit(path, mode | ownerWrites);
         await inPlace();
       });
     }

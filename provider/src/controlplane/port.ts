@@ -142,7 +142,7 @@ export class KeyReusedError extends Error {
 
 /** The service refused, or did not answer. Adapters translate every other failure of their client into this. */
 export class RefusedError extends Error {
-  override readonly name = "RefusedError";
+  override readonly name: string = "RefusedError";
   /** The service's own code (`INVALID_STATE`) or one of ours in lower case (`connection_refused`). */
   readonly code: string;
   /** True when the same request may succeed later. */

@@ -137,7 +137,11 @@ function batchesOf(names: readonly string[]): string[] {
   return batches;
 }
 
-function foldersOf(name: string): string[] {
+/** Of one file, for the claims of a process; `name` is empty for one that is no part of an archive. */
+export const placeOf = (machineId: string, path: string, name: string): string =>
+  `file ${machineId} ${posix.join(path, name)}`;
+
+export function foldersOf(name: string): string[] {
   const parent = posix.dirname(name);
   return parent === "." ? [] : [parent, ...foldersOf(parent)];
 }

@@ -7,7 +7,7 @@ import { oneLine } from "../one-line";
 import { patiently } from "../patience";
 import type { Properties, ResourceCore } from "../shell";
 import { allowedMsOf } from "../timeouts";
-import { filesIn, removeFiles, type Files } from "./archive";
+import { filesIn, placeOf, removeFiles, type Files } from "./archive";
 import { fileArgs, timeouts, type FileInputs } from "./args";
 import { checkFile } from "./check";
 import { diffFile, mustWrite } from "./diff";
@@ -21,10 +21,17 @@ const inputsOf = (properties: Properties): FileInputs =>
 const filesOf = (state: Properties): Files =>
   typeof state.__files === "object" && state.__files !== null ? (state.__files as Files) : {};
 
-async function put(context: Context, news: Properties, before: Files): Promise<Properties> {
+/** @param olds What is there, of an update. */
+async function put(context: Context, news: Properties, olds: Properties): Promise<Properties> {
   const inputs = inputsOf(news);
   try {
-    return stateOf(news, await write(context, inputs, String(news.hash), before));
+    return stateOf(
+      news,
+      await write(context, inputs, String(news.hash), {
+        files: filesOf(olds),
+        hasMode: olds.mode !== undefined,
+      }),
+    );
   } catch (error) {
     const why = context.signal.aborted
       ? `it took longer than ${spanOf(context.allowedMs)} (timeouts)`
@@ -44,7 +51,7 @@ async function update(
   olds: Properties,
   news: Properties,
 ): Promise<Properties> {
-  if (mustWrite(olds, news)) return put(context, news, filesOf(olds));
+  if (mustWrite(olds, news)) return put(context, news, olds);
   return stateOf(news, { size: Number(olds.size), ...("__files" in olds ? { files: filesOf(olds) } : {}) });
 }
 
@@ -99,14 +106,33 @@ async function hashNow(
   return archiveHash(Object.entries(found).map(([name, hash]) => ({ name, hash, executable: false })));
 }
 
-async function remove(context: Context, _id: string, state: Properties): Promise<void> {
+/** Under another name, or as a replacement of itself, a file is written before the resource that was it is removed. */
+async function create(context: Context, news: Properties): Promise<{ id: string; outs: Properties }> {
+  const id = context.newKey();
+  const outs = await put(context, news, {});
+  for (const place of placesOf(outs)) context.seen.claims.set(place, id);
+  return { id, outs };
+}
+
+/** Each file of it, as the claims of this process know it. */
+function placesOf(state: Properties): string[] {
   const { machineId, path } = state as { machineId: string; path: string };
+  const names = state.__files === undefined ? [""] : Object.keys(filesOf(state));
+  return names.map((name) => placeOf(machineId, path, name));
+}
+
+async function remove(context: Context, id: string, state: Properties): Promise<void> {
+  const { machineId, path } = state as { machineId: string; path: string };
+  const isOurs = (name: string): boolean =>
+    [undefined, id].includes(context.seen.claims.get(placeOf(machineId, path, name)));
+  if (state.__files === undefined && !isOurs(""))
+    return context.log(`kept: another resource of this program has put ${path} there anew`);
   const { controlPlane, signal } = context;
   try {
     await whileAwake(context, machineId, () =>
       state.__files === undefined
         ? controlPlane.files.remove(machineId, path, { signal })
-        : removeFiles(context, machineId, path, Object.keys(filesOf(state))),
+        : removeFiles(context, machineId, path, Object.keys(filesOf(state)).filter(isOurs)),
     );
   } catch (error) {
     if (error instanceof MachineGoneError) {
@@ -137,7 +163,7 @@ export const core: ResourceCore = {
   noun: "file",
   check: (_olds, news) => checkFile(news),
   diff: diffFile,
-  create: async (context, news) => ({ id: context.newKey(), outs: await put(context, news, {}) }),
+  create,
   read,
   update,
   remove,

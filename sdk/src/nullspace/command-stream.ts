@@ -1,7 +1,7 @@
 /** A command whose output is being read: iterate it, then ask for its result. */
 import { CommandError } from "./command-error";
 import type { CommandOutput, OutputGap } from "./exec-output";
-import { stdinId, type ExecServices, type ExecSession } from "./exec-session";
+import type { ExecServices, ExecSession } from "./exec-session";
 import { closeStdinOf } from "./exec-stdin";
 import { PulledStream } from "./pulled-stream";
 
@@ -94,8 +94,9 @@ export class CommandStream implements AsyncIterable<CommandOutput>, AsyncDisposa
   async closeStdin(): Promise<void> {
     const pid = await this.pid;
     const { plan, socket } = this.session;
+    this.session.stdinIsClosed = true;
     if (!socket?.isOpen) return closeStdinOf(this.services.context, plan.machineId, pid);
-    await socket.send(JSON.stringify({ type: "exec_stdin_close", id: stdinId(plan.id), pid }));
+    await this.session.closeStdin();
   }
 
   /** Reads no more and leaves the command running, whatever `whenAborted` says. */

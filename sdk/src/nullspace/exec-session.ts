@@ -49,6 +49,8 @@ export class ExecSession {
   readonly ended = this.over.promise;
   /** The open connection, for what is sent meanwhile. */
   socket: Socket | undefined;
+  /** Said again on a new connection: the one that broke may have lost it. */
+  stdinIsClosed = false;
   private readonly stdout = new OutputPosition("stdout", this.gaps);
   private readonly stderr = new OutputPosition("stderr", this.gaps);
   private readonly logs: ExecLogs;
@@ -91,6 +93,12 @@ export class ExecSession {
     } finally {
       this.over.resolve();
     }
+  }
+
+  /** On the open connection. @throws what ended it */
+  async closeStdin(): Promise<void> {
+    const frame = { type: "exec_stdin_close", id: stdinId(this.plan.id), pid: this.requirePid() };
+    await this.socket?.send(JSON.stringify(frame));
   }
 
   private async *untilExit(signal: AbortSignal): AsyncGenerator<CommandOutput[], void> {
@@ -227,6 +235,7 @@ export class ExecSession {
       this.pid = frame.pid;
       this.onStarted(frame.pid);
     }
+    if (!isFirst && this.stdinIsClosed) this.closeStdin().catch(() => undefined); // its connection says why
     const counts = frame.stdoutOffset !== undefined && frame.stderrOffset !== undefined;
     const isLive = "from" in plan && plan.from === "live" && isFirst;
     this.stdout.begin(frame.stdoutOffset);

@@ -5,7 +5,7 @@ import { CommandError } from "./command-error";
 import { readExecFrame } from "./exec-frames";
 import { openApiSocket, type SocketContext } from "./open-socket";
 
-/** Resolves when the service has closed its side, so that it has read the frame. @throws CommandError */
+/** Resolves when the service has closed its side, so that it has read the frame. @throws CommandError · ConnectionError `connection_lost`: it may not have */
 export async function closeStdinOf(context: SocketContext, machineId: string, pid: number): Promise<void> {
   const what = `close the standard input of process ${String(pid)} in machine ${machineId}`;
   const socket = await openApiSocket(context, {
@@ -32,6 +32,7 @@ export async function closeStdinOf(context: SocketContext, machineId: string, pi
       }
     }
     await socket.send(JSON.stringify({ type: "exec_stdin_close", id, pid }));
+    await socket.closeAnswered();
   } finally {
     await socket.close();
   }

@@ -26,6 +26,24 @@ describe("output as lines", () => {
     expect(shown).toEqual(["first", "second", "third"]);
   });
 
+  test("a secret that is longer than a line may be is never shown, in whatever pieces it comes", () => {
+    const secret = Array.from({ length: 20_000 }, (_, n) => (n * n).toString(36)).join("");
+    for (const ahead of [0, 100, 8_000]) {
+      const shown: string[] = [];
+      const output = new OutputLines(
+        (line) => shown.push(line),
+        both,
+        maskOf([secret]),
+        { now: () => 0 },
+        secret.length,
+      );
+      const text = `${"-".repeat(ahead)}${secret}${secret}`;
+      for (let at = 0; at < text.length; at += 4_096) output.add("stdout", text.slice(at, at + 4_096));
+      output.end();
+      expect(shown.join("")).toMatch(/^-*(\[secret\])*(\.\.\.)?$/);
+    }
+  });
+
   test("two streams do not mix within a line", () => {
     const { output, shown } = lines();
     output.add("stdout", "out ");

@@ -80,7 +80,12 @@ describe.each(["dedalus", "local"] as const)("over the adapter %s", (backend) =>
     const { journal } = await killed(args);
     const outs = await create(journal, args);
     expect(outs).toMatchObject({ stdout: "go\nrun", stderr: "over", exitCode: 0, complete: true });
-    expect(lines).toEqual(["found again: a deploy that was interrupted has started it", "go", "run", "over"]);
+    expect(lines).toEqual([
+      "found again: it was started before, and nobody has seen its end",
+      "go",
+      "run",
+      "over",
+    ]);
     expect(entryOf(journal).answered).toBe(true);
     // What has been told is over: the same command is another run from now on.
     expect((await create(journal, args)).stdout).toBe("go\nrun\nrun");
@@ -97,10 +102,13 @@ describe.each(["dedalus", "local"] as const)("over the adapter %s", (backend) =>
   });
 
   test("one that has failed meanwhile is run again, as after any failure", async () => {
-    const args = { create: "echo go; sleep 0.3; mkdir /root/second 2>/dev/null && exit 7; echo well" };
+    const args = {
+      create: "echo go; sleep 0.3; printf half; mkdir /root/second 2>/dev/null && exit 7; echo; echo well",
+    };
     const { journal, over } = await killed(args);
     expect(String(await over)).toContain("ended with exit code 7");
-    expect((await create(journal, args)).stdout).toBe("go\nwell");
+    expect((await create(journal, args)).stdout).toBe("go\nhalf\nwell");
+    expect(lines.slice(-4)).toEqual(["half", "go", "half", "well"]);
     expect(lines).toContain("it has ended with exit code 7: running it again");
   });
 
@@ -110,6 +118,50 @@ describe.each(["dedalus", "local"] as const)("over the adapter %s", (backend) =>
     expect(outs.stdout).toMatch(/ended$/);
     expect(lines[0]).toMatch(/^ending what a deploy that was interrupted has started/);
     await over;
+  });
+
+  test("one of which no id was learned, and that the program has changed since, may run still: it is said", async () => {
+    const { journal, over } = await killed({ create: "echo go; sleep 0.5" });
+    await journal.write({ key: entryOf(journal).key, commandId: "" });
+    await create(journal, { create: "echo other" });
+    expect(lines[0]).toMatch(
+      /^warning: .* may have started an earlier form of it in machine .* may run still$/,
+    );
+    await over;
+  });
+
+  test("a deploy with a wrong key changes nothing: the next one follows it still", async () => {
+    const args = { create: "echo run >> /root/key; echo go; sleep 2; cat /root/key" };
+    const { journal, over } = await killed(args);
+    const good = plane;
+    const apiKey = "another";
+    plane = keepsKeys
+      ? new DedalusControlPlane({ backend: "dedalus", baseUrl: local.dedalus, apiKey })
+      : new LocalControlPlane({ url: local.url, apiKey });
+    try {
+      await expect(create(journal, args)).rejects.toThrow(/answered 401/);
+    } finally {
+      await plane.close();
+      plane = good;
+    }
+    expect(entryOf(journal).answered).toBe(false);
+    expect((await create(journal, args)).stdout).toBe("go\nrun");
+    await over;
+  });
+
+  test("a refusal while it runs is no end of it", async () => {
+    if (!keepsKeys) return;
+    const args = { create: "echo run >> /root/refused; echo go; sleep 3; cat /root/refused" };
+    const journal = new MemoryJournal();
+    const over = create(journal, args).catch((error: unknown) => error);
+    await eventually("the command", () => (lines.includes("go") ? true : undefined));
+    const refuse = { status: 401, errorCode: "AUTH_INVALID", message: "expired", retryable: false };
+    const rules = [{ on: "request", method: "GET", path: `/v1/machines/${machineId}`, times: 1, refuse }];
+    const headers = { authorization: `Bearer ${local.apiKey}`, "content-type": "application/json" };
+    const body = JSON.stringify({ rules });
+    expect((await fetch(`${local.url}/local/faults`, { method: "PUT", headers, body })).ok).toBe(true);
+    expect(String(await over)).toContain("expired");
+    expect((await create(journal, args)).stdout).toBe("go\nrun");
   });
 
   test("other triggers ask for another run", async () => {

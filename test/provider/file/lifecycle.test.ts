@@ -123,6 +123,53 @@ describe.each(["local", "dedalus"] as const)("files on %s", (backend) => {
     expect(await read(again)).toBeUndefined();
   });
 
+  test("what another resource of the deploy has put there anew is not removed with the earlier one", async () => {
+    const seen = nothingSeen();
+    const both = new pulumi.asset.AssetArchive({
+      a: new pulumi.asset.StringAsset("1"),
+      b: new pulumi.asset.StringAsset("2"),
+    });
+    const one = new pulumi.asset.AssetArchive({ b: new pulumi.asset.StringAsset("2") });
+    const olds = [await put(`${at}/again/text`, "text"), await put(`${at}/again/folder`, both)];
+    const news = [await inputs(`${at}/again/text`, "text"), await inputs(`${at}/again/folder`, one)];
+    for (const item of news) await run((context) => core.create({ ...context, seen }, item));
+    for (const state of olds) await run((context) => core.remove({ ...context, seen }, "earlier", state));
+    expect(await shell(`cd ${at}/again; find . -type f | sort`)).toBe("./folder/b\n./text\n");
+  });
+
+  test("what nobody may write is changed all the same", async () => {
+    for (const mode of ["0400", "0444"]) {
+      const olds = await put(`${at}/fixed${mode}`, "one", { mode });
+      const news = await inputs(`${at}/fixed${mode}`, "two", { mode });
+      await run((context) => core.update(context, "id", olds, news));
+      expect(await shell(`cat ${at}/fixed${mode}; stat -c " 0%a" ${at}/fixed${mode}`)).toBe(`two ${mode}\n`);
+    }
+  });
+
+  test("a mode that the program has taken away goes", async () => {
+    const olds = await put(`${at}/opened`, "text", { mode: "0600" });
+    const outs = await run(async (context) =>
+      core.update(context, "id", olds, await inputs(`${at}/opened`, "text")),
+    );
+    expect(await shell(`stat -c %a ${at}/opened`)).toBe("644\n");
+    expect(outs.mode).toBeUndefined();
+  });
+
+  test("a folder of an archive that becomes a file", async () => {
+    const text = (words: string) => new pulumi.asset.StringAsset(words);
+    const olds = await put(
+      `${at}/shape`,
+      new pulumi.asset.AssetArchive({ "bin/a": text("1"), keep: text("2") }),
+    );
+    const news = await inputs(
+      `${at}/shape`,
+      new pulumi.asset.AssetArchive({ bin: text("3"), keep: text("2") }),
+    );
+    const outs = await run((context) => core.update(context, "id", olds, news));
+    expect(await shell(`cat ${at}/shape/bin ${at}/shape/keep`)).toBe("32");
+    expect(await read(outs)).toEqual({ props: outs });
+  });
+
   test("a folder: its files with their modes; a change removes what is in it no more and leaves what is not its own", async () => {
     mkdirSync(join(folder, "bin"));
     writeFileSync(join(folder, "bin", "run.sh"), "#!/bin/sh\necho ran\n", { mode: 0o755 });

@@ -436,6 +436,28 @@ test("closing standard input uses the open connection", async () => {
   expect((await stream.result).exitCode).toBe(0);
 });
 
+test("closing standard input is said again where the connection broke on it", async () => {
+  const { fake, context } = await run({ pieces: lines(6), counts: true, holdAt: 3, stdinCuts: 2 });
+  const stream = commandsOf(context).stream("mch_1", "cat");
+  const read = readAll(stream);
+  await stream.closeStdin();
+  while (fake.others.length === 0) await new Promise(setImmediate);
+  expect(fake.others).toMatchObject([{ type: "exec_stdin_close", pid: 4242 }]);
+  fake.go();
+  expect((await read).stdout).toBe(textOf(lines(6), "stdout"));
+});
+
+test("closing standard input by the pid alone fails where the connection broke on it, and can be repeated", async () => {
+  const { fake, context } = await run({ pieces: lines(6), counts: true, holdAt: 3, stdinCuts: 1 });
+  const commands = commandsOf(context);
+  const stream = commands.stream("mch_1", "cat");
+  const handle = commands.connect("mch_1", await stream.pid);
+  expect(await failureOf(handle.closeStdin())).toMatchObject({ code: "connection_lost", retryable: true });
+  expect(fake.others).toEqual([]);
+  await handle.closeStdin();
+  expect(fake.others).toMatchObject([{ type: "exec_stdin_close", pid: 4242 }]);
+});
+
 test("a slow reader holds the machine's output back", async () => {
   const data = "x".repeat(10_000);
   const pieces: Piece[] = Array.from({ length: 4_000 }, () => ({ stream: "stdout", data }));

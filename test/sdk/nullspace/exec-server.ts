@@ -37,6 +37,8 @@ export interface Machine {
   logsHideExit?: boolean;
   /** Status of the answer to logs and lists, in place of them. */
   restStatus?: number;
+  /** So many connections break when standard input is closed on them, before that is read. */
+  stdinCuts?: number;
   /** After this many pieces the command waits for `go`. */
   holdAt?: number;
   script?: Script;
@@ -63,6 +65,7 @@ export async function fakeMachine(machine: Machine): Promise<FakeMachine> {
   let held = machine.holdAt ?? Infinity;
   let wakeUp = (): void => undefined;
   let connections = 0;
+  let stdinCuts = machine.stdinCuts ?? 0;
   const ended = (): boolean => killed || written >= pieces.length;
   const write = (): Piece | undefined => {
     const piece = pieces[written];
@@ -161,7 +164,8 @@ export async function fakeMachine(machine: Machine): Promise<FakeMachine> {
         const offsets = from ? { stdout_offset: from.stdout, stderr_offset: from.stderr } : {};
         send({ type: "exec_started", pid, ...offsets });
         void pump(from);
-      } else fake.others.push(frame);
+      } else if (frame.type === "exec_stdin_close" && stdinCuts-- > 0) rawOf(ws).destroy();
+      else fake.others.push(frame);
     });
     ws.on("close", () => wakeUp());
   };
