@@ -193,6 +193,10 @@ describe("commands and files of a stack", () => {
     expect(await shell("cat /srv/note /srv/asset")).toBe("one\nanother asset\n");
     await stack.must("preview", "--refresh", "--expect-no-changes");
 
+    // Under another name it is written first, and then the one that it was is removed.
+    await up({ web: machine, memo: text("one\n").note });
+    expect(await shell("cat /srv/note")).toBe("one\n");
+
     writeFileSync(join(stack.project, "program.cjs"), program);
     await up({ web: machine });
     expect(await shell("ls /srv/note /srv/asset 2>/dev/null || echo none")).toBe("none\n");
