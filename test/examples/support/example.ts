@@ -108,6 +108,11 @@ export class Example extends Stack {
 
 /** Whether a phase that lasted no time was seen is chance. */
 const patternOf = (line: string): string =>
-  line.split("...").map(escaped).join(".*").replace(" failed after starting:", " failed( after starting)?:");
+  line
+    .split("...")
+    .map(escaped)
+    .join(".*")
+    .replace(" failed after starting:", " failed( after starting)?:")
+    .replace(/, starting \\\(placed\\\) after \.\*(?=, failed)/, "(, starting \\(placed\\) after .*)?");
 
 const escaped = (text: string): string => text.replaceAll(/[.*+?^${}()|[\]\\]/g, "\\$&");
